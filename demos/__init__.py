@@ -1,0 +1,3 @@
+"""Demos: Gradio pages per model, mounted on the gateway, and the signed links that share one of them."""
+
+import tidegate  # noqa: F401  (switches telemetry off before any dependency is imported)

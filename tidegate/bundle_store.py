@@ -1,0 +1,198 @@
+"""The bundle store: versions published whole, aliases moved atomically. Layout: `bundles/<name>/<version>/`.
+
+A version is written into a staging folder beside its place, synced, and renamed: a reader never sees half a
+bundle, and a killed export leaves only a staging folder that nobody reads and the next publish sweeps away.
+Aliases are one small JSON file per model, replaced in whole.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tidegate.bundle import MANIFEST, MANIFEST_DIGEST, Bundle, FileEntry, Manifest, digest, load_bundle
+from tidegate.errors import BundleNotFound, UsageError
+
+CHAMPION = "champion"
+ALIASES = ("champion", "canary", "shadow")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_STAGING = re.compile(r"\.staging-(\d+)-[0-9a-f]+")
+
+
+class BundleStore:
+    """All bundles under one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """Models that have at least one published version."""
+        if not self.root.is_dir():
+            return []
+        return sorted(d.name for d in self.root.iterdir() if _NAME.fullmatch(d.name) and self.versions(d.name))
+
+    def versions(self, name: str) -> list[int]:
+        """Published versions of a model, oldest first."""
+        folder = self.root / checked_name(name)
+        if not folder.is_dir():
+            return []
+        return sorted(int(d.name) for d in folder.iterdir() if d.name.isdecimal() and (d / MANIFEST).is_file())
+
+    def load(self, name: str, version: int | str = CHAMPION) -> Bundle:
+        """Load and verify a version, given by its number or by an alias.
+
+        Raises:
+            BundleNotFound: no such model, version or alias.
+            BundleCorrupt: its bytes are not those published.
+        """
+        return load_bundle(self.path(name, self.resolve(name, version)))
+
+    def path(self, name: str, version: int) -> Path:
+        """Folder of a version."""
+        return self.root / checked_name(name) / str(version)
+
+    def resolve(self, name: str, version: int | str) -> int:
+        """Number of a version given by number or alias; `champion` falls back to the newest.
+
+        Raises:
+            BundleNotFound: no such model, version or alias.
+        """
+        known = self.versions(name)
+        if not known:
+            raise BundleNotFound(f"no bundle named {name!r}; the store has: {', '.join(self.names()) or 'none'}")
+        aliases = self.aliases(name)
+        number = int(version) if str(version).isdecimal() else aliases.get(str(version))
+        if number is None and version == CHAMPION:
+            number = known[-1]
+        if number not in known:
+            named = ", ".join(f"{alias} -> {at}" for alias, at in aliases.items()) or "none"
+            raise BundleNotFound(f"{name} has no version or alias {version!r}; versions: {known}, aliases: {named}")
+        return number
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Alias to version number."""
+        file = self.root / checked_name(name) / "aliases.json"
+        if not file.is_file():
+            return {}
+        return {str(alias): int(number) for alias, number in json.loads(file.read_text()).items()}
+
+    def set_alias(self, name: str, alias: str, version: int | str) -> int:
+        """Point an alias at a published version and return its number.
+
+        Raises:
+            UsageError: not one of `ALIASES`.
+            BundleNotFound: no such version.
+        """
+        if alias not in ALIASES:
+            raise UsageError(f"no alias {alias!r}; use one of: {', '.join(ALIASES)}")
+        number = self.resolve(name, version)
+        self._write_aliases(name, self.aliases(name) | {alias: number})
+        return number
+
+    def remove(self, name: str, version: int) -> None:
+        """Delete a version that no alias points at.
+
+        Raises:
+            UsageError: an alias points at it.
+        """
+        number = self.resolve(name, version)
+        holders = [alias for alias, at in self.aliases(name).items() if at == number]
+        if holders:
+            raise UsageError(f"{name}/{number} is {' and '.join(holders)}; move the alias before removing it")
+        doomed = self.path(name, number).with_name(f".staging-{os.getpid()}-{uuid.uuid4().hex}")
+        self.path(name, number).rename(doomed)  # gone for readers at once, however long deleting takes
+        shutil.rmtree(doomed)
+
+    @contextmanager
+    def staging(self, name: str) -> Iterator[Path]:
+        """A folder beside the published versions to write the next one into; gone when the block ends."""
+        model_folder = self.root / checked_name(name)
+        model_folder.mkdir(parents=True, exist_ok=True)
+        _sweep(model_folder)
+        folder = model_folder / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish(self, name: str, folder: Path, describe: Callable[[int, dict[str, FileEntry]], Manifest]) -> Bundle:
+        """Publish the files of a staging folder as the next version.
+
+        Args:
+            name: the model.
+            folder: what `staging` gave, holding every file but the manifest.
+            describe: builds the manifest from the version number and the digest of every file.
+
+        The first version of a model becomes its champion; later ones wait for `set_alias`.
+        """
+        files = {f.name: FileEntry(sha256=digest(f), size_bytes=f.stat().st_size) for f in sorted(folder.iterdir())}
+        while True:
+            version = max(self.versions(name), default=0) + 1
+            _write_manifest(folder, describe(version, files))
+            _sync(folder)
+            if _claim(folder, self.path(name, version)):
+                break
+        if CHAMPION not in self.aliases(name):
+            self.set_alias(name, CHAMPION, version)
+        return load_bundle(self.path(name, version))
+
+    def _write_aliases(self, name: str, aliases: dict[str, int]) -> None:
+        file = self.root / name / "aliases.json"
+        draft = file.with_name(f".aliases-{uuid.uuid4().hex}")
+        draft.write_text(json.dumps(aliases, indent=2))
+        draft.replace(file)
+
+
+def checked_name(name: str) -> str:
+    """The name, if it cannot leave its folder.
+
+    Raises:
+        UsageError: anything but letters, digits, `-` and `_`, 64 at most.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"model name {name!r}: use 1 to 64 letters, digits, '-' or '_', starting with a letter or digit"
+        )
+    return name
+
+
+def _claim(folder: Path, place: Path) -> bool:
+    """Rename into place; False when another export took that version first (the folder is not empty)."""
+    try:
+        folder.rename(place)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    content = manifest.model_dump_json(indent=2).encode()
+    (folder / MANIFEST).write_bytes(content)
+    (folder / MANIFEST_DIGEST).write_text(hashlib.sha256(content).hexdigest() + "\n")
+
+
+def _sync(folder: Path) -> None:
+    """Force every file and the folder itself to disk: after the rename a power cut must not leave holes."""
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(model_folder: Path) -> None:
+    """Delete staging folders whose process is dead."""
+    for folder in model_folder.iterdir():
+        match = _STAGING.fullmatch(folder.name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)

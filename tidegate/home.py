@@ -1,0 +1,38 @@
+"""The home folder: where bundles, the state database, the secret and the embedded MLflow store live.
+
+Created private to its owner (0700), because the state database keeps texts. After `settings`, before
+`store` and `bundle`.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+
+from tidegate.settings import Settings
+
+
+def prepare(settings: Settings) -> Path:
+    """Create the home folder if it is not there, and return it."""
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    settings.bundles_dir.mkdir(exist_ok=True)
+    return settings.home
+
+
+def signing_secret(home: Path) -> bytes:
+    """The 32 random bytes that sign share links, made on first use; two racing processes agree on one."""
+    path = home / "secret"
+    if not path.exists():
+        draft = home / f".secret-{secrets.token_hex(8)}"
+        draft.touch(0o600)
+        draft.write_bytes(secrets.token_bytes(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # atomic: whoever comes second keeps the first one's secret
+        draft.unlink()
+    return path.read_bytes()
+
+
+def tracking_uri(home: Path) -> str:
+    """`MLFLOW_TRACKING_URI` if it is set, else the embedded SQLite store of the home folder."""
+    configured = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return configured or f"sqlite:///{home.absolute() / 'mlflow' / 'mlflow.db'}"

@@ -1,0 +1,69 @@
+"""What serving tells monitoring: one record a prediction, handed over in batches, never waiting.
+
+Serving and monitoring do not import each other; the command line gives serving something that fits
+`Recorder` and `Monitor`. Records carry text: they live in memory and in the state database's bounded
+`records` table only, never in profiles, logs or metrics.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One prediction as it was served.
+
+    Attributes:
+        id: prediction id, as the caller got it.
+        scores: probability per label, in the bundle's order.
+        length: tokens or terms; words, unknown, truncated: see `tidegate.preprocess.Encoded`.
+        created_at: Unix time in seconds.
+    """
+
+    id: str
+    model: str
+    version: int
+    variant: str
+    text: str
+    label: str
+    score: float
+    abstained: bool
+    scores: tuple[float, ...]
+    length: int
+    words: int
+    unknown: int
+    truncated: bool
+    created_at: float
+
+
+class Recorder(Protocol):
+    """Takes records; called on the event loop, so it must return at once."""
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Take the records of one request, or drop and count them when its queue is full."""
+        ...
+
+
+class Monitor(Protocol):
+    """What the routes ask of monitoring; each call may block, so routes run it in a thread."""
+
+    def drift(self, model: str, version: int) -> dict[str, Any]:
+        """The drift report of design §5: model, version, status, alert, windows, features."""
+        ...
+
+    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+        """Store a caller's correction durably, put it on the relabel queue, return the item's id.
+
+        Raises:
+            PredictionNotFound: no such prediction is kept.
+            InvalidInput: not a label of the model.
+        """
+        ...
+
+
+class NullRecorder:
+    """Keeps nothing: for tests and for serving with monitoring switched off."""
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Drop the records."""

@@ -1,0 +1,67 @@
+"""A session: one ONNX graph loaded on one device. The only place that runs models, for verify and serving alike.
+
+Limits: one output, of shape (batch, classes); `run` may be called from several threads (onnxruntime's `Run`
+is thread-safe), which is how one-thread runs share a session.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from tidegate.devices import Device
+from tidegate.errors import BundleCorrupt, InferenceFailed
+from tidegate.preprocess import Feeds
+
+
+class Session:
+    """An open onnxruntime session."""
+
+    def __init__(self, native: Any, file: Path) -> None:
+        self._native = native
+        self._file = file
+        self.inputs = tuple(str(node.name) for node in native.get_inputs())
+
+    @classmethod
+    def open(cls, file: Path, device: Device, threads: int) -> Self:
+        """Load a graph.
+
+        Args:
+            file: an `.onnx` file.
+            device: where to run.
+            threads: intra-op threads of one run, 1 or more.
+
+        Raises:
+            BundleCorrupt: onnxruntime cannot load the file.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # its warnings are about graph optimisation, not about the user
+        # Spinning threads burn a core while idle and starve the other models on a shared machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        providers: list[Any] = [(device.provider, device.provider_options)]
+        if device.provider != "CPUExecutionProvider":
+            providers.append("CPUExecutionProvider")
+        try:
+            native = ort.InferenceSession(str(file), options, providers=providers)
+        except Exception as error:  # onnxruntime raises bare classes of its own C extension
+            raise BundleCorrupt(f"onnxruntime cannot load {file}: {error}") from error
+        return cls(native, file)
+
+    def run(self, feeds: Feeds) -> NDArray[np.float32]:
+        """Run one batch; returns the first output, float32 of shape (batch, classes).
+
+        Raises:
+            InferenceFailed: onnxruntime raised, or answered something that is not finite.
+        """
+        try:
+            output: NDArray[np.float32] = self._native.run(None, feeds)[0]
+        except Exception as error:
+            shapes = {name: array.shape for name, array in feeds.items()}
+            raise InferenceFailed(f"{self._file.name} failed on inputs of shapes {shapes}: {error}") from error
+        if not np.isfinite(output).all():
+            raise InferenceFailed(f"{self._file.name} answered numbers that are not finite")
+        return output

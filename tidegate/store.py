@@ -1,0 +1,165 @@
+"""The state database: one schema, SQLite by default, PostgreSQL by URL (SQLAlchemy Core, no ORM).
+
+Each table is written by one room: `records`, `windows`, `alerts`, `relabel_items`, `feedback` by monitoring,
+`shares` by demos. Nothing on the request path touches it. Times are Unix seconds, so that two databases and
+two hosts agree without a time zone.
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from tidegate.errors import TidegateError
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+
+schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
+
+records = Table(
+    "records",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("model", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("variant", String(64), nullable=False),
+    Column("window_id", Integer),
+    Column("text", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("margin", Float, nullable=False),
+    Column("abstained", Boolean, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("records_by_model", "model", "sequence"),
+)
+
+windows = Table(
+    "windows",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("ended_at", Float, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("profile", LargeBinary, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("features", JSON, nullable=False),
+    Index("windows_by_model", "model", "version", "id"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("model", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("window_id", Integer, nullable=False),
+    Column("opened_at", Float, nullable=False),
+    Column("acknowledged_at", Float),
+    Column("message", Text, nullable=False),
+    Column("features", JSON, nullable=False),
+)
+
+relabel_items = Table(
+    "relabel_items",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("prediction_id", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("text_digest", String(64), nullable=False),
+    Column("predicted", Text, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("scores", JSON, nullable=False),
+    Column("reason", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("label", Text),
+    Column("comment", Text, nullable=False, default=""),
+    Column("annotator", Text, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    Column("labelled_at", Float),
+    Index("relabel_by_text", "model", "text_digest", unique=True),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("prediction_id", String(64), nullable=False),
+    Column("model", String(64), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("comment", Text, nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+)
+
+shares = Table(
+    "shares",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("revoked_at", Float),
+)
+
+
+def open_database(url: str) -> Engine:
+    """Connect, create what is missing, and check the schema version.
+
+    Raises:
+        TidegateError: the database cannot be reached, or another version of Tidegate owns it.
+    """
+    try:
+        engine = create_engine(url)
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", _tune_sqlite)
+        metadata.create_all(engine)
+        _check_version(engine)
+    except (SQLAlchemyError, ImportError) as error:
+        raise TidegateError(f"cannot open the state database: {type(error).__name__}: {error}") from None
+    return engine
+
+
+def _tune_sqlite(connection: Any, _record: Any) -> None:
+    """Readers never wait for the writer (WAL); writers of other processes are waited for, 10 s at most."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")  # feedback answered 2xx must survive a power cut
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.close()
+
+
+def _check_version(engine: Engine) -> None:
+    with engine.begin() as connection:
+        found = connection.scalar(select(schema.c.version))
+        if found is None:
+            connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+        elif found != SCHEMA_VERSION:
+            raise TidegateError(
+                f"the state database has schema {found}, this Tidegate writes schema {SCHEMA_VERSION}; "
+                "use the version that made it, or another --home"
+            )
