@@ -3,7 +3,7 @@
 They cannot be one: optimum-onnx pins huggingface-hub<1, every safe Gradio needs >=1.2. Needs nothing but
 Python's standard library, so that `make install` can run it before anything is installed:
 
-    python3 -m tidegate.environments [serve|export ...] [--with EXTRA ...]
+    python3 -m tidegate.environments [serve] [export] [--with EXTRA]
 
 A second call installs nothing while pyproject.toml, the constraints and the interpreter stay the same.
 """
@@ -64,11 +64,17 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def build(kind: str, extras: Sequence[str], root: Path) -> Path:
     """Make or update one environment under `root`, unless its stamp says that nothing changed."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise EnvironmentMissing(
+            f"Python {version} runs this, Tidegate needs 3.11 or 3.12: make install PYTHON=python3.11"
+        )
     folder = root / FOLDERS[kind]
     python = folder / "bin" / "python"
     stamp = folder / "tidegate.stamp"
     wanted = _fingerprint(kind, extras)
-    if stamp.is_file() and stamp.read_text() == wanted and python.is_file():
+    done = stamp.read_text().split() if stamp.is_file() else []
+    if wanted in done and python.is_file():
         return python
     print(f"installing the {kind} environment into {folder} ...", flush=True)  # noqa: T201
     if not python.is_file():
@@ -76,7 +82,7 @@ def build(kind: str, extras: Sequence[str], root: Path) -> Path:
     constraints = PACKAGE / "constraints" / f"{kind}.txt"
     _pip(python, "--constraint", str(constraints), *requirements(kind, extras))
     _pip(python, "--no-deps", *_tidegate_itself())
-    stamp.write_text(wanted)
+    stamp.write_text("\n".join([*done, wanted]))  # earlier extras stay installed, so their stamps stay true
     return python
 
 
@@ -139,7 +145,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tidegate.environments", description=__doc__.split("\n")[0])
     parser.add_argument("kinds", nargs="*", default=["serve", "export"], help="serve, export; both by default")
     parser.add_argument(
-        "--with", dest="extras", action="append", default=[], help="an extra of pyproject.toml, for the last kind named"
+        "--with", dest="extras", action="append", default=[], help="an extra of pyproject.toml, into every kind named"
     )
     parser.add_argument("--list", action="store_true", help="print the requirements instead of installing them")
     arguments = parser.parse_args()

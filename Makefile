@@ -1,0 +1,43 @@
+# Everything starts from a machine that has Python 3.11 (or 3.12) and nothing else.
+PYTHON ?= python3
+SERVE := .venv/bin
+EXPORT := .venv-export/bin
+
+.PHONY: help install demo test test-quick check format docs clean
+
+help: ## This list.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+install: ## Both environments: .venv serves, .venv-export exports.
+	@$(PYTHON) -m tidegate.environments serve export
+
+demo: install ## From nothing to two served, demoed, monitored models; ends in `ready http://127.0.0.1:8080`.
+	@$(SERVE)/tidegate quickstart
+
+test-install:
+	@$(PYTHON) -m tidegate.environments serve --with dev
+	@$(PYTHON) -m tidegate.environments export --with export-dev
+	@bash .ci/system-packages
+
+test: test-install ## Every test, end-to-end, browser and slow ones included.
+	$(SERVE)/python -m pytest
+	$(EXPORT)/python -m pytest tests/exporters tests/examples
+
+test-quick: test-install ## The tests that take seconds.
+	$(SERVE)/python -m pytest -m 'not slow'
+	$(EXPORT)/python -m pytest -m 'not slow' tests/exporters tests/examples
+
+check: test-install ## Lint, format, types, import rules, generated docs.
+	$(SERVE)/ruff check .
+	$(SERVE)/ruff format --check .
+	$(SERVE)/mypy
+	$(SERVE)/lint-imports
+	$(SERVE)/python docs/generate.py --check
+
+format: ## Put the code and the generated docs into their form.
+	$(SERVE)/ruff check --fix .
+	$(SERVE)/ruff format .
+	$(SERVE)/python docs/generate.py
+
+clean: ## Remove the environments and caches; .tidegate (your data) stays.
+	rm -rf .venv .venv-export .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
