@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text, update
 
+from tests import postgres
 from tidegate import store
 from tidegate.errors import TidegateError
 
@@ -41,3 +42,20 @@ def test_a_database_of_another_schema_is_refused(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_one_clear_error(url: str) -> None:
     with pytest.raises(TidegateError, match="cannot open the state database"):
         store.open_database(url)
+
+
+@pytest.mark.slow
+def test_postgresql_holds_the_same_schema() -> None:
+    with postgres.server() as url:
+        database = store.open_database(url)
+        with database.begin() as connection:
+            connection.execute(
+                insert(store.feedback).values(prediction_id="p", model="m", label="naïve \U0001f600", created_at=1.5)
+            )
+        again = store.open_database(url)
+        with again.connect() as connection:
+            row = connection.execute(select(store.feedback)).one()
+        for engine in (database, again):
+            engine.dispose()
+
+    assert (row.label, row.comment, row.created_at) == ("naïve \U0001f600", "", 1.5)

@@ -1,0 +1,65 @@
+"""What the docs show is true: commands and options exist, links lead somewhere, generated pages are fresh."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+import typer.main
+
+from tidegate.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)")
+
+
+def _commands() -> list[tuple[str, str]]:
+    """(page, command line) of every `tidegate ...` line in a shell block."""
+    found = []
+    for page in PAGES:
+        for block in BLOCK.findall(page.read_text()):
+            joined = block.replace("\\\n", " ")
+            lines = [line.strip().removeprefix("$ ") for line in joined.splitlines()]
+            found += [(page.name, line) for line in lines if re.match(r"(\S*/)?tidegate( |$)", line)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), _commands())
+def test_every_command_in_the_docs_exists_with_its_options(page: str, line: str) -> None:
+    if page == "commands.md":
+        pytest.skip("usage lines, generated from the commands themselves")
+    words = shlex.split(line, comments=True)[1:]
+    command: click.Command = typer.main.get_command(app)
+    while words and hasattr(command, "commands") and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+
+    assert not hasattr(command, "commands") or not words or words[0] in known, f"{page}: no command in {line!r}"
+    for word in words:
+        if word.startswith("--"):
+            assert word.split("=")[0] in known, f"{page}: {word} in {line!r}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_generated_pages_say_what_the_code_says() -> None:
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_page_loads_or_names_a_machine_path() -> None:
+    for page in PAGES:
+        assert not re.search(r"(/work/|/root/|/home/[a-z])", page.read_text()), page.name
