@@ -71,18 +71,21 @@ def _int8_gather(table: NDArray[np.float64]) -> tuple[dict[str, NDArray[Any]], l
 def _squash_nodes(squash: Squash, *, binary: bool, weights: dict[str, NDArray[Any]]) -> list[onnx.NodeProto]:
     if squash == "softmax" and not binary:
         return [helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1)]
-    sigmoid = helper.make_node("Sigmoid", ["scores"], ["positive"])
     if binary:
+        sigmoid = helper.make_node("Sigmoid", ["scores"], ["positive"])
         weights["one"] = np.array(1.0, dtype=np.float32)
         return [
             sigmoid,
             helper.make_node("Sub", ["one", "positive"], ["negative"]),
             helper.make_node("Concat", ["negative", "positive"], ["probabilities"], axis=1),
         ]
+    # sigmoid(s) / sum of sigmoids, as softmax(log sigmoid(s)): a text that is far from every class would
+    # otherwise be 0 / 0 in float32.
     return [
-        sigmoid,
-        helper.make_node("ReduceSum", ["positive", "axis_one"], ["total"], keepdims=1),
-        helper.make_node("Div", ["positive", "total"], ["probabilities"]),
+        helper.make_node("Neg", ["scores"], ["against"]),
+        helper.make_node("Softplus", ["against"], ["loss"]),  # -log sigmoid(scores)
+        helper.make_node("Neg", ["loss"], ["log_positive"]),
+        helper.make_node("Softmax", ["log_positive"], ["probabilities"], axis=1),
     ]
 
 

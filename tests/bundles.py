@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from exporters.linear_graph import linear_graph
+from monitoring.reference import build_reference
 from tidegate import tfidf
 from tidegate.bundle import (
     Bundle,
@@ -29,6 +30,10 @@ from tidegate.bundle import (
     Variant,
 )
 from tidegate.bundle_store import BundleStore
+from tidegate.devices import available_providers, choose
+from tidegate.engine import Engine
+from tidegate.records import Record
+from tidegate.tasks import decide
 
 LABELS = ("negative", "neutral", "positive")
 SAMPLES = ("profit rises on strong sales", "shares fell after the warning", "the company met analysts on monday")
@@ -85,9 +90,6 @@ def _publish(
     postprocessing: Postprocessing,
     inputs: tuple[TensorSpec, ...],
 ) -> Bundle:
-    (folder / "reference.bin").write_bytes(b"")
-    (folder / "drift.json").write_text("{}")
-
     def describe(version: int, files: dict[str, FileEntry]) -> Manifest:
         return Manifest(
             name=name,
@@ -107,7 +109,61 @@ def _publish(
             files=files,
         )
 
+    _write_reference(Bundle(folder, describe(1, {})))
     return store.publish(name, folder, describe)
+
+
+def headlines(rows: int, seed: int) -> list[str]:
+    """Texts of 4 to 9 words, a tenth of them unknown to the bundles: what both were made for."""
+    rng = np.random.default_rng(seed)
+    words = np.array([*WORDS, "quarterly", "outlook"])
+    return [" ".join(rng.choice(words, size=size)) for size in rng.integers(4, 10, size=rows)]
+
+
+def predictions(bundle: Bundle, texts: Sequence[str], *, prefix: str = "p", created_at: float = 1.0) -> list[Record]:
+    """What serving would record of these texts; ids are `prefix` and a number."""
+    engine = Engine.open(bundle, choose("cpu", available_providers()), threads=1)
+    manifest = bundle.manifest
+    rows = engine.encode(texts)
+    records = []
+    for index, (text, row, scores) in enumerate(zip(texts, rows, engine.classify(texts), strict=True)):
+        answer = decide(scores.tolist(), manifest.labels, manifest.postprocessing)
+        records.append(
+            Record(
+                id=f"{prefix}{index}",
+                model=manifest.name,
+                version=manifest.version,
+                variant=engine.variant.name,
+                text=text,
+                label=answer.label,
+                score=answer.score,
+                abstained=answer.abstained,
+                scores=answer.scores,
+                length=row.length,
+                words=row.words,
+                unknown=row.unknown,
+                truncated=row.truncated,
+                created_at=created_at,
+            )
+        )
+    return records
+
+
+def _write_reference(bundle: Bundle) -> None:
+    """What the export does, once per kind of bundle and process: calibrating takes half a second."""
+    manifest = bundle.manifest
+    key = (manifest.preprocessing.model_dump_json(), manifest.postprocessing.model_dump_json())
+    if key not in _references:
+        texts = headlines(300, seed=1)
+        rows = Engine.open(bundle, choose("cpu", available_providers()), threads=1).encode(texts)
+        evaluation = predictions(bundle, headlines(150, seed=2))
+        build_reference(manifest.labels, list(zip(texts, rows, strict=True)), evaluation, bundle.path)
+        _references[key] = [(name, (bundle.path / name).read_bytes()) for name in ("reference.bin", "drift.json")]
+    for name, content in _references[key]:
+        (bundle.path / name).write_bytes(content)
+
+
+_references: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
 
 
 def evidence() -> Evidence:

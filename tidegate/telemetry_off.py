@@ -12,6 +12,9 @@ OFF: dict[str, str] = {
     "ORT_DISABLE_TELEMETRY": "1",  # on by default since onnxruntime 1.29
     "WHYLOGS_NO_ANALYTICS": "True",
     "GRADIO_ANALYTICS_ENABLED": "False",  # anything but "True" switches it off
+    # Gradio also summarises every past click with pandas after each click, for a dashboard that we keep closed.
+    "GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000",
+    "GRADIO_ANALYTICS_MAX_EVENTS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",  # no download at run time, ever
     "TRANSFORMERS_OFFLINE": "1",

@@ -5,8 +5,8 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 import typer.main
 
@@ -34,7 +34,7 @@ def test_every_command_in_the_docs_exists_with_its_options(page: str, line: str)
     if page == "commands.md":
         pytest.skip("usage lines, generated from the commands themselves")
     words = shlex.split(line, comments=True)[1:]
-    command: click.Command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     while words and hasattr(command, "commands") and words[0] in command.commands:
         command = command.commands[words.pop(0)]
     known = {option for parameter in command.params for option in parameter.opts} | {"--help"}

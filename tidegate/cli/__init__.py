@@ -44,4 +44,5 @@ def main() -> None:
         sys.exit(0)
 
 
-from tidegate.cli import bundles  # noqa: E402, F401  (commands register themselves on `app`)
+# Commands register themselves on `app`, in the order in which --help lists them.
+from tidegate.cli import quickstart, serve, export, bundles, share, monitor, loadtest  # noqa: E402, F401, I001

@@ -39,4 +39,4 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         grid.add_column(column)
     for row in rows:
         grid.add_row(*row)
-    Console(highlight=False).print(grid)
+    Console(highlight=False, markup=False).print(grid)  # cells hold callers' texts, where "[/x]" is no markup

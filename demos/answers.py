@@ -1,0 +1,81 @@
+"""How demos refuse: a small page for people, RFC 9457 problem+json for programs; and the headers of both.
+
+Before: `demos.guard` and `demos.app` catch a `TidegateError`; after: the response goes straight out, nothing of
+the gateway is asked. The page carries its style inline, under a policy that allows nothing else.
+"""
+
+from html import escape
+from http import HTTPStatus
+
+import orjson
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+from tidegate.errors import Overloaded, TidegateError
+
+SECURITY_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",  # the first request of a share link carries its token
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+}
+CLOSED_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+_HEADINGS = {401: "This link does not open anything", 403: "This is closed to you", 404: "There is nothing here"}
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex"><title>{heading}</title><style>
+:root {{ color-scheme: light dark }}
+body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; background: #f5f7f8; color: #10222b;
+  font: 16px/1.55 ui-sans-serif, system-ui, sans-serif }}
+main {{ max-width: 30rem; padding: 2rem }}
+h1 {{ font-size: 1.4rem; margin: 0 0 .5rem; letter-spacing: -.01em }}
+p {{ margin: 0; color: #47606b }}
+small {{ display: block; margin-top: 1.5rem; color: #5b727c }}
+@media (prefers-color-scheme: dark) {{ body {{ background: #0b1418; color: #e6eff2 }} p, small {{ color: #9db3bc }} }}
+</style></head>
+<body><main><h1>{heading}</h1><p>{message}.</p><small>Tidegate &middot; {status}</small></main></body>
+</html>
+"""
+
+
+def refusal(error: TidegateError, scope: Scope) -> Response:
+    """The answer to a request that is refused with `error`: HTML where the caller prefers it, else a problem."""
+    status = error.status
+    response = _page(error) if _wants_page(scope) else _problem(error)
+    response.headers.update(SECURITY_HEADERS)
+    response.headers["content-security-policy"] = CLOSED_POLICY
+    response.headers["cache-control"] = "no-store"
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["www-authenticate"] = "Bearer"  # RFC 9110 asks for a challenge with every 401
+    if isinstance(error, Overloaded):
+        response.headers["retry-after"] = str(max(1, round(error.retry_after_seconds)))
+    return response
+
+
+def _wants_page(scope: Scope) -> bool:
+    return "text/html" in Headers(scope=scope).get("accept", "")
+
+
+def _page(error: TidegateError) -> Response:
+    message = str(error)
+    content = _PAGE.format(
+        heading=_HEADINGS.get(error.status, "This does not work now"),
+        message=escape(message[:1].upper() + message[1:]),
+        status=error.status,
+    )
+    return HTMLResponse(content, error.status)
+
+
+def _problem(error: TidegateError) -> Response:
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "detail": str(error),
+    }
+    return Response(orjson.dumps(problem), error.status, media_type="application/problem+json")

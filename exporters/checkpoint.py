@@ -1,0 +1,147 @@
+"""A transformers sequence classifier to ONNX, through optimum; and the source model in PyTorch, to compare with.
+
+Weights come from safetensors; a `pytorch_model.bin` is a pickle and asks for --trust-pickle. The tokenizer must
+have a fast form (`tokenizer.json`), because that is what serves. Limits: single-label classification, single
+texts, padding on the right; models with code of their own (`trust_remote_code`) are refused.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.convert import GRAPH, Draft
+from exporters.layouts import Layout
+from exporters.quantize import blockwise_int8, dynamic_int8
+from tidegate.bundle import Postprocessing, TensorSpec, TokenizerPreprocessing, Variant
+from tidegate.errors import UnsupportedSource, UntrustedPickle
+
+_BATCH = 32
+_NO_LIMIT = 1_000_000  # transformers writes 1e30 where a tokenizer has no limit of its own
+# Families whose position ids start at pad_token_id + 1, so that many positions are lost (modeling_roberta.py).
+_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
+
+
+def draft_checkpoint(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
+    """Export a checkpoint folder; see `convert.to_onnx`."""
+    model, tokenizer = _load(layout, trust_pickle=trust_pickle)
+    labels = _labels(model.config)
+    max_tokens = longest_input(model.config, tokenizer)
+    inputs = _export(model, folder)
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    return Draft(
+        labels=labels,
+        inputs=tuple(TensorSpec(name=name, datatype="INT64", shape=(-1, -1)) for name in inputs),
+        outputs=(TensorSpec(name="logits", datatype="FP32", shape=(-1, len(labels))),),
+        preprocessing=TokenizerPreprocessing(
+            max_tokens=max_tokens, pad_id=tokenizer.pad_token_id, unknown_id=tokenizer.unk_token_id
+        ),
+        postprocessing=Postprocessing(threshold=layout.threshold, fallback_label=layout.fallback_label),
+        variant=Variant(name="fp32", file=GRAPH, precision="fp32"),
+        quantizations=(dynamic_int8, blockwise_int8),
+        predict=lambda texts: predict(model, tokenizer, texts, max_tokens),
+    )
+
+
+def _load(layout: Layout, *, trust_pickle: bool) -> tuple[Any, Any]:
+    safe = any(layout.model.glob("model.safetensors*"))
+    if not safe and not trust_pickle:
+        raise UntrustedPickle(
+            f"{layout.model} has its weights in pytorch_model.bin, a pickle that may run code when loaded; "
+            "save it as safetensors, or say --trust-pickle if you trust who made it"
+        )
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            layout.model, use_safetensors=safe, trust_remote_code=False, local_files_only=True, dtype="float32"
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            layout.tokenizer, use_fast=True, trust_remote_code=False, local_files_only=True
+        )
+    except Exception as error:  # transformers raises whatever its parsers raise
+        reason = str(error).strip().split("\n")[0]
+        raise UnsupportedSource(f"transformers cannot load {layout.model}: {type(error).__name__}: {reason}") from error
+    _check(model, tokenizer, layout)
+    return model.eval(), tokenizer
+
+
+def _check(model: Any, tokenizer: Any, layout: Layout) -> None:
+    config = model.config
+    architecture = (config.architectures or ["none"])[0]
+    if not architecture.endswith("ForSequenceClassification"):
+        raise UnsupportedSource(
+            f"{layout.model} is a {architecture}; only ...ForSequenceClassification can be exported (it has no trained "
+            "classification head)"
+        )
+    if config.problem_type not in (None, "single_label_classification") or config.num_labels < 2:
+        kind = config.problem_type or "regression"
+        raise UnsupportedSource(f"{layout.model} does {kind}; only single-label classification can be exported")
+    if not getattr(tokenizer, "is_fast", False):
+        raise UnsupportedSource(
+            f"{type(tokenizer).__name__} has no fast form; save one with PreTrainedTokenizerFast (a tokenizer.json)"
+        )
+    if tokenizer.pad_token_id is None or tokenizer.padding_side != "right":
+        raise UnsupportedSource(
+            f"the tokenizer pads with {tokenizer.pad_token!r} on the {tokenizer.padding_side}; batches need a padding "
+            "token on the right"
+        )
+
+
+def _labels(config: Any) -> tuple[str, ...]:
+    return tuple(str(config.id2label[index]) for index in range(config.num_labels))
+
+
+def longest_input(config: Any, tokenizer: Any) -> int:
+    """Tokens that the model takes, specials included: the smaller of the tokenizer's and the positions' limit."""
+    limits = [tokenizer.model_max_length] if tokenizer.model_max_length < _NO_LIMIT else []
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions and positions > 0:
+        offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
+        limits.append(positions - offset)
+    return int(min(limits, default=512))  # 512: what encoders without a stated limit were trained with
+
+
+def _export(model: Any, folder: Path) -> list[str]:
+    """Write the graph through optimum, and return its input names."""
+    import tempfile
+
+    import onnx
+    import torch
+    from optimum.exporters.onnx import onnx_export_from_model
+
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        try:
+            with torch.no_grad():
+                # The same exporter as `main_export`, from the model that is loaded already. Its own check against
+                # PyTorch is skipped: `verify` does that on real texts.
+                onnx_export_from_model(model, scratch, task="text-classification", do_validation=False)
+        except Exception as error:  # optimum and torch raise what they like for graphs they cannot trace
+            reason = str(error).strip().split("\n")[0]
+            raise UnsupportedSource(f"optimum cannot export {model.config.model_type!r} models: {reason}") from error
+        graph = onnx.load(str(Path(scratch) / "model.onnx"))
+    onnx.save(graph, str(folder / GRAPH))
+    return [node.name for node in graph.graph.input]
+
+
+def predict(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int) -> NDArray[np.float64]:
+    """Probabilities of a PyTorch sequence classifier, (texts, classes); padded batches of texts of like length."""
+    import torch
+
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
+    order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
+    answers = np.empty((len(texts), model.config.num_labels))
+    with torch.inference_mode():
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            batch = tokenizer(
+                [texts[row] for row in rows], truncation=True, max_length=max_tokens, padding=True, return_tensors="pt"
+            )
+            answers[rows] = model(**batch).logits.double().softmax(dim=1).numpy()
+    return answers

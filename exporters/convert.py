@@ -1,0 +1,62 @@
+"""One flavour each, to one form: `to_onnx` writes a model's fp32 graph and preprocessing into a bundle folder.
+
+After `sources`, before `quantize` and `verify`. A `Draft` is all that the rest of the export knows of a model,
+so a new flavour is one module with one function `draft_*` and one line here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exporters.layouts import Layout
+from tidegate.bundle import Postprocessing, Preprocessing, TensorSpec, Variant
+
+GRAPH = "model.onnx"
+
+Predict = Callable[[Sequence[str]], NDArray[np.float64]]  # texts -> probabilities (texts, classes)
+Quantize = Callable[[Path], Variant]  # writes one more graph into the bundle folder
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A model on its way into a bundle.
+
+    Attributes:
+        labels: class labels in output order.
+        inputs, outputs, preprocessing, postprocessing: as in the manifest.
+        variant: the graph that was written, fp32 unless somebody quantized it before.
+        quantizations: builders of smaller variants, best first; a later one is tried when those before failed.
+        predict: the source model itself, in process; what every variant is compared with.
+    """
+
+    labels: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    preprocessing: Preprocessing
+    postprocessing: Postprocessing
+    variant: Variant
+    quantizations: tuple[Quantize, ...]
+    predict: Predict
+
+
+def to_onnx(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
+    """Convert a model into `folder` (the bundle's staging folder).
+
+    Raises:
+        UnsupportedSource: it cannot be expressed.
+        UntrustedPickle: it is a pickle, and nobody vouched for it.
+    """
+    if layout.flavour == "transformers":
+        from exporters.checkpoint import draft_checkpoint
+
+        return draft_checkpoint(layout, folder, trust_pickle=trust_pickle)
+    if layout.flavour == "onnx":
+        from exporters.ready import draft_ready
+
+        return draft_ready(layout, folder)
+    from exporters.linear import draft_linear
+
+    return draft_linear(layout, folder, trust_pickle=trust_pickle)

@@ -1,0 +1,284 @@
+"""The export, step by step: fetch_run -> to_onnx -> quantize -> compare -> build_reference -> publish_bundle.
+
+Runs in the export environment, started by `tidegate.cli.export_child`, which also gives it the builder of the
+reference profile (exporters and monitoring do not import each other). Everything is written into staging folders
+of the bundle store: killed anywhere, nothing is published, and the next export of that model sweeps them away.
+"""
+
+import importlib.metadata
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from exporters.convert import Draft, to_onnx
+from exporters.sources import Run, fetch_run
+from exporters.texts import MAX_ROWS, Row, choose_samples, read_rows, sample_rows
+from exporters.verify import Yardstick, fastest, judge, run_measurement, yardstick
+from tidegate.bundle import Bundle, Evidence, FileEntry, Lineage, Manifest, Variant
+from tidegate.bundle_store import BundleStore, checked_name
+from tidegate.devices import choose
+from tidegate.engine import Engine
+from tidegate.errors import GateRefused, UnsupportedSource, UsageError
+from tidegate.preprocess import Encoded
+from tidegate.records import Record
+from tidegate.tasks import decide
+
+Say = Callable[[str], None]
+BuildReference = Callable[[Sequence[str], Sequence[tuple[str, Encoded]], Sequence[Record], Path], None]
+
+_PACKAGES = (
+    "tidegate",
+    "onnxruntime",
+    "onnx",
+    "numpy",
+    "scikit-learn",
+    "transformers",
+    "torch",
+    "optimum",
+    "tokenizers",
+)
+
+
+class ExportRequest(BaseModel):
+    """What to export and how strictly."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str = Field(description="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH, or a directory.")
+    name: str = Field(description="Name of the bundle.")
+    data: Path | None = Field(None, description="CSV to verify on; None takes the run's own evaluation split.")
+    text_column: str = "text"
+    label_column: str = "label"
+    max_accuracy_drop: float = Field(0.5, ge=0, le=100, description="In points (percent of rows).")
+    trust_pickle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A variant with what was measured of it; probabilities of (evaluation rows, classes), one text a run."""
+
+    variant: Variant
+    evidence: Evidence
+    probabilities: NDArray[np.float64]
+
+
+def export_run(
+    request: ExportRequest, store: BundleStore, tracking_uri: str, build_reference: BuildReference, say: Say
+) -> Bundle:
+    """Export a run and publish it as the next version of a bundle.
+
+    Raises:
+        GateRefused: no variant passed; nothing is published.
+        UsageError: no evaluation data, or data that does not fit the model.
+        RunNotFound, UnsupportedSource, UntrustedPickle: see `sources` and `convert`.
+    """
+    checked_name(request.name)
+    with store.staging(request.name) as folder, store.staging(request.name) as work:
+        say(f"fetching {request.run}")
+        run = fetch_run(request.run, tracking_uri, work)
+        evaluation = _evaluation_rows(request, run, say)
+        say(f"converting a {run.layout.flavour} model to ONNX")
+        draft = to_onnx(run.layout, folder, trust_pickle=request.trust_pickle)
+        say(f"asking the source model for its answers to {len(evaluation)} evaluation texts")
+        texts = [text for text, _ in evaluation]
+        yard = yardstick(
+            evaluation, draft.labels, draft.predict(texts), draft.postprocessing, request.max_accuracy_drop / 100
+        )
+        plan = _Plan(request, run, draft, evaluation)
+        candidates = _compare(plan, yard, folder, work, say)
+        chosen = _choose(request.name, candidates)
+        _delete_refused(candidates, folder)
+        say(f"building the reference profile from the answers of {chosen.variant.name}")
+        _build_reference(plan, chosen, folder, build_reference, say)
+        bundle = store.publish(
+            request.name, folder, lambda version, files: _manifest(plan, version, files, candidates, chosen)
+        )
+    say(f"published {request.name}/{bundle.manifest.version}, serving variant {chosen.variant.name}")
+    return bundle
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What stays the same through one export."""
+
+    request: ExportRequest
+    run: Run
+    draft: Draft
+    evaluation: Sequence[Row]
+
+
+def _evaluation_rows(request: ExportRequest, run: Run, say: Say) -> list[Row]:
+    if request.data is None and run.evaluation is None:
+        raise UsageError(
+            f"{request.run} logged no evaluation split (data/evaluation.csv); "
+            "name labelled rows that it was not trained on with --data CSV"
+        )
+    if request.data is not None:
+        rows = read_rows(request.data, request.text_column, request.label_column)
+    else:
+        rows = read_rows(run.evaluation) if run.evaluation else []
+    if len(rows) > MAX_ROWS:
+        say(f"verifying on {MAX_ROWS} of {len(rows)} rows")
+    return sample_rows(rows)
+
+
+def _compare(plan: _Plan, yard: Yardstick, folder: Path, work: Path, say: Say) -> list[Candidate]:
+    """Measure the converted graph, then its quantizations, until one of those passes."""
+    candidates = [_measure(plan, plan.draft.variant, yard, folder, work, say)]
+    for quantize in plan.draft.quantizations:
+        try:
+            variant = quantize(folder)
+        except UnsupportedSource as error:
+            say(f"left out: {error}")
+            continue
+        candidates.append(_measure(plan, variant, yard, folder, work, say))
+        if candidates[-1].evidence.accepted:
+            break
+    return candidates
+
+
+def _measure(plan: _Plan, variant: Variant, yard: Yardstick, folder: Path, work: Path, say: Say) -> Candidate:
+    say(f"measuring variant {variant.name}")
+    texts = [text for text, _ in plan.evaluation]
+    measured = run_measurement(folder, _draft_manifest(plan, variant), variant, texts, work)
+    evidence = judge(variant, (folder / variant.file).stat().st_size, measured, yard)
+    verdict = "accepted" if evidence.accepted else f"refused: {evidence.refusal}"
+    say(f"variant {variant.name} {verdict}")
+    return Candidate(variant, evidence, measured.single)
+
+
+def _choose(name: str, candidates: Sequence[Candidate]) -> Candidate:
+    accepted = [candidate.evidence for candidate in candidates if candidate.evidence.accepted]
+    if not accepted:
+        faults = " | ".join(
+            f"{c.variant.name}: {c.evidence.refusal} (accuracy {c.evidence.accuracy:.4f}, source model "
+            f"{c.evidence.source_accuracy:.4f}, agreement {c.evidence.agreement:.4f})"
+            for c in candidates
+        )
+        raise GateRefused(f"no variant of {name} passed, nothing was published: {faults}")
+    winner = fastest(accepted).variant
+    return next(candidate for candidate in candidates if candidate.variant.name == winner)
+
+
+def _delete_refused(candidates: Sequence[Candidate], folder: Path) -> None:
+    for candidate in candidates:
+        if not candidate.evidence.accepted:
+            (folder / candidate.variant.file).unlink()
+
+
+def _build_reference(plan: _Plan, chosen: Candidate, folder: Path, build: BuildReference, say: Say) -> None:
+    """Input features come from training texts; predictions from evaluation: training confidences are overfit."""
+    if plan.run.training is None:
+        say("the run logged no training split: the evaluation texts stand in for it in the reference")
+    training = sample_rows(read_rows(plan.run.training)) if plan.run.training else plan.evaluation
+    engine = Engine.open(
+        Bundle(folder, _draft_manifest(plan, chosen.variant)), choose("cpu", ()), variant=chosen.variant.name
+    )
+    texts = [text for text, _ in training]
+    build(
+        plan.draft.labels, list(zip(texts, engine.encode(texts), strict=True)), _records(plan, chosen, engine), folder
+    )
+
+
+def _records(plan: _Plan, chosen: Candidate, engine: Engine) -> list[Record]:
+    """The evaluation rows as the server would have recorded them."""
+    texts = [text for text, _ in plan.evaluation]
+    now = time.time()
+    records = []
+    for index, (text, encoded, row) in enumerate(zip(texts, engine.encode(texts), chosen.probabilities, strict=True)):
+        answer = decide(row.tolist(), plan.draft.labels, plan.draft.postprocessing)
+        records.append(
+            Record(
+                id=f"evaluation-{index}",
+                model=plan.request.name,
+                version=0,  # not published yet
+                variant=chosen.variant.name,
+                text=text,
+                label=answer.label,
+                score=answer.score,
+                abstained=answer.abstained,
+                scores=answer.scores,
+                length=encoded.length,
+                words=encoded.words,
+                unknown=encoded.unknown,
+                truncated=encoded.truncated,
+                created_at=now,
+            )
+        )
+    return records
+
+
+def _draft_manifest(plan: _Plan, variant: Variant) -> Manifest:
+    """Enough of a manifest to open one variant before anything is published."""
+    return _fill(
+        plan, version=1, files={}, variants=(variant,), chosen=variant.name, evidence=(), lineage=plan.run.lineage
+    )
+
+
+def _manifest(
+    plan: _Plan, version: int, files: dict[str, FileEntry], candidates: Sequence[Candidate], chosen: Candidate
+) -> Manifest:
+    return _fill(
+        plan,
+        version=version,
+        files=files,
+        variants=tuple(c.variant for c in candidates if c.evidence.accepted),
+        chosen=chosen.variant.name,
+        evidence=tuple(c.evidence for c in candidates),
+        lineage=plan.run.lineage.model_copy(update={"packages": _packages()}),
+    )
+
+
+def _fill(
+    plan: _Plan,
+    *,
+    version: int,
+    files: dict[str, FileEntry],
+    variants: tuple[Variant, ...],
+    chosen: str,
+    evidence: tuple[Evidence, ...],
+    lineage: Lineage,
+) -> Manifest:
+    draft = plan.draft
+    return Manifest(
+        name=plan.request.name,
+        version=version,
+        description=_description(plan, evidence),
+        created_at=datetime.now(UTC),
+        labels=draft.labels,
+        inputs=draft.inputs,
+        outputs=draft.outputs,
+        preprocessing=draft.preprocessing,
+        postprocessing=draft.postprocessing,
+        variants=variants,
+        chosen=chosen,
+        evidence=evidence,
+        lineage=lineage,
+        samples=choose_samples(plan.evaluation),
+        files=files,
+    )
+
+
+def _description(plan: _Plan, evidence: Sequence[Evidence]) -> str:
+    kinds = {"transformers": "a fine-tuned transformer", "onnx": "an ONNX model"}
+    kind = kinds.get(plan.run.layout.flavour, "TF-IDF with a linear classifier")
+    measured = f" Accuracy of the source model on {evidence[0].rows} evaluation texts: " if evidence else ""
+    number = f"{evidence[0].source_accuracy:.3f}." if evidence else ""
+    return f"Sorts texts into {', '.join(plan.draft.labels)}; {kind}.{measured}{number}"
+
+
+def _packages() -> dict[str, str]:
+    """Versions of what made the bundle."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # not part of this environment
+    return versions

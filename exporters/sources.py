@@ -1,0 +1,192 @@
+"""Fetches a run: its model files, splits and lineage. The only module that speaks to MLflow.
+
+Accepts `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/m-ID`, `runs:/ID/PATH` and a directory. MLflow 3
+keeps models beside their runs (`models:/m-...`), older stores under the run's artifacts; both resolve. After
+this, `convert` works on plain folders. Limits: artifacts are copied whole into the working folder.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from exporters.layouts import Layout, recognise
+from tidegate.bundle import Lineage
+from tidegate.errors import RunNotFound, UsageError
+
+_FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/PATH, or a directory"
+_MODEL_ALIAS = re.compile(r"models:/([^/@]+)@([^/@]+)")
+_MODEL_VERSION = re.compile(r"models:/([^/@]+)/(\d+)")
+_LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
+_RUN = re.compile(r"runs:/([^/]+)/(.+)")
+_GIT_COMMIT = "mlflow.source.git.commit"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A fetched run.
+
+    Attributes:
+        layout: what its model folder holds.
+        lineage: where it comes from; packages are added by the pipeline.
+        training: CSV (text, label) of its training split, if the run logged one.
+        evaluation: CSV (text, label) of its evaluation split, if the run logged one.
+    """
+
+    layout: Layout
+    lineage: Lineage
+    training: Path | None
+    evaluation: Path | None
+
+
+def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:
+    """Copy a run's model and splits into `work`.
+
+    Raises:
+        RunNotFound: the registry has no such model, version, alias, run or path.
+        UsageError: not a form that names a run.
+        UnsupportedSource: it holds nothing that can be exported.
+    """
+    if not uri.startswith(("models:", "runs:")):
+        return _fetch_directory(uri)
+    if not any(form.fullmatch(uri) for form in (_MODEL_ALIAS, _MODEL_VERSION, _LOGGED_MODEL, _RUN)):
+        raise UsageError(f"{uri!r} does not name a run; use {_FORMS}")
+    with _mlflow(tracking_uri, uri) as mlflow:
+        run_id = _run_id(mlflow.MlflowClient(), uri)
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(work / "model")))
+        layout = recognise(folder)
+        run_id = run_id or layout.run_id
+        splits = _download_splits(mlflow, run_id, work) if run_id else {}
+        return Run(layout, _lineage(mlflow, uri, run_id, layout), splits.get("training"), splits.get("evaluation"))
+
+
+def list_runs(tracking_uri: str) -> list[dict[str, Any]]:
+    """Registered model versions, newest first: uri, name, version, aliases, run_id, metrics."""
+    with _mlflow(tracking_uri, "the registry") as mlflow:
+        client = mlflow.MlflowClient()
+        found: list[dict[str, Any]] = []
+        for model in client.search_registered_models():
+            aliases: dict[str, list[str]] = {}
+            for alias, version in model.aliases.items():
+                aliases.setdefault(str(version), []).append(alias)
+            versions = client.search_model_versions(f"name = '{model.name}'")
+            found += [_describe(client, version, aliases.get(str(version.version), [])) for version in versions]
+        return sorted(found, key=lambda row: -row["created_at_seconds"])
+
+
+def show_run(uri: str, tracking_uri: str) -> dict[str, Any]:
+    """Params, metrics, tags and data sets of the run behind a URI.
+
+    Raises:
+        RunNotFound: there is none.
+        UsageError: not a form that names a run.
+    """
+    if not any(form.fullmatch(uri) for form in (_MODEL_ALIAS, _MODEL_VERSION, _LOGGED_MODEL, _RUN)):
+        raise UsageError(f"{uri!r} does not name a run in the registry; use {_FORMS.rpartition(', or')[0]}")
+    with _mlflow(tracking_uri, uri) as mlflow:
+        run = mlflow.get_run(_run_id(mlflow.MlflowClient(), uri))
+        return {
+            "uri": uri,
+            "run_id": run.info.run_id,
+            "status": run.info.status,
+            "params": dict(run.data.params),
+            "metrics": dict(run.data.metrics),
+            "git_commit": run.data.tags.get(_GIT_COMMIT, ""),
+            "datasets": [
+                {"name": used.dataset.name, "digest": used.dataset.digest, "context": _context(used)}
+                for used in run.inputs.dataset_inputs
+            ],
+        }
+
+
+def _describe(client: Any, version: Any, aliases: list[str]) -> dict[str, Any]:
+    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    return {
+        "uri": f"models:/{version.name}/{version.version}",
+        "name": version.name,
+        "version": int(version.version),
+        "aliases": sorted(aliases),
+        "run_id": version.run_id or "",
+        "created_at_seconds": version.creation_timestamp / 1000,
+        "metrics": {name: value for name, value in metrics.items() if name.startswith("evaluation_")},
+    }
+
+
+def _fetch_directory(uri: str) -> Run:
+    folder = Path(uri)
+    if not folder.is_dir():
+        raise RunNotFound(f"no directory {uri!r}; name a run as {_FORMS}")
+    layout = recognise(folder)
+    lineage = Lineage(source_uri=str(folder.absolute()), run_id=layout.run_id, flavour=layout.flavour)
+    files = {name: folder / f"{name}.csv" for name in ("training", "evaluation")}
+    found = {name: file if file.is_file() else None for name, file in files.items()}
+    return Run(layout, lineage, found["training"], found["evaluation"])
+
+
+@contextmanager
+def _mlflow(tracking_uri: str, uri: str) -> Iterator[Any]:
+    """MLflow, pointed at the store; its errors become RunNotFound."""
+    database = Path(tracking_uri.removeprefix("sqlite:///"))
+    if tracking_uri.startswith("sqlite:///") and not database.is_file():
+        raise RunNotFound(f"{uri}: there is no MLflow store at {database}; train a run, or set MLFLOW_TRACKING_URI")
+    # Its progress bars are for a person who waits, not for a log file.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "true" if sys.stderr.isatty() else "false")
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_registry_uri(tracking_uri)
+    try:
+        yield mlflow
+    except (MlflowException, OSError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise RunNotFound(f"{uri} cannot be fetched: {reason}; `tidegate runs list` shows what there is") from error
+
+
+def _run_id(client: Any, uri: str) -> str:
+    """The run behind a URI; empty where a model version was registered without one."""
+    if match := _MODEL_ALIAS.fullmatch(uri):
+        return client.get_model_version_by_alias(match[1], match[2]).run_id or ""
+    if match := _MODEL_VERSION.fullmatch(uri):
+        return client.get_model_version(match[1], match[2]).run_id or ""
+    if match := _LOGGED_MODEL.fullmatch(uri):
+        return client.get_logged_model(match[1]).source_run_id or ""
+    match = _RUN.fullmatch(uri)
+    return client.get_run(match[1]).info.run_id if match else ""
+
+
+def _download_splits(mlflow: Any, run_id: str, work: Path) -> dict[str, Path]:
+    """The CSV files that the training scripts log under `data/`."""
+    logged = {entry.path for entry in mlflow.MlflowClient().list_artifacts(run_id, "data")}
+    splits = {}
+    for name in ("training", "evaluation"):
+        if f"data/{name}.csv" in logged:
+            target = str(work / "splits")
+            file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"data/{name}.csv", dst_path=target)
+            splits[name] = Path(file)
+    return splits
+
+
+def _lineage(mlflow: Any, uri: str, run_id: str, layout: Layout) -> Lineage:
+    if not run_id:
+        return Lineage(source_uri=uri, flavour=layout.flavour)
+    run = mlflow.get_run(run_id)
+    used = sorted(run.inputs.dataset_inputs, key=lambda entry: _context(entry) != "training")
+    return Lineage(
+        source_uri=uri,
+        run_id=run_id,
+        flavour=layout.flavour,
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        git_commit=run.data.tags.get(_GIT_COMMIT, ""),
+        dataset_name=used[0].dataset.name if used else "",
+        dataset_digest=used[0].dataset.digest if used else "",
+    )
+
+
+def _context(used: Any) -> str:
+    return next((str(tag.value) for tag in used.tags if tag.key == "mlflow.data.context"), "")

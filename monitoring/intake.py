@@ -1,0 +1,81 @@
+"""The intake: the bounded queue between the event loop and the writer thread.
+
+`put` takes a lock for microseconds and never waits; what does not fit is dropped and counted. `wait_written`
+is the barrier behind which everything put so far is in the database. Bounded by rows and by characters, since
+a text may be a hundred thousand characters long.
+"""
+
+import threading
+from collections.abc import Sequence
+
+from tidegate.records import Record
+
+MAX_ROWS = 20_000  # ten seconds of the fastest model measured on two cores
+MAX_CHARS = 50_000_000  # 50 to 200 MB of memory
+
+
+class Intake:
+    """A queue with one reader; any number of threads may put and wait."""
+
+    def __init__(self, max_rows: int = MAX_ROWS, max_chars: int = MAX_CHARS) -> None:
+        self._changed = threading.Condition()
+        self._rows: list[Record] = []
+        self._chars = 0
+        self._max_rows = max_rows
+        self._max_chars = max_chars
+        self._taken = 0  # rows ever accepted
+        self._written = 0  # rows that the writer is done with
+        self._hurry = False
+        self._closed = False
+
+    def put(self, records: Sequence[Record]) -> bool:
+        """Take all of the records, or none when they do not fit or the intake is closed."""
+        chars = sum(len(record.text) for record in records)
+        with self._changed:
+            fits = len(self._rows) + len(records) <= self._max_rows and self._chars + chars <= self._max_chars
+            if self._closed or not fits:
+                return False
+            self._rows.extend(records)
+            self._chars += chars
+            self._taken += len(records)
+            if len(self._rows) == len(records):  # the writer sleeps only on an empty queue
+                self._changed.notify_all()
+        return True
+
+    def take(self, gather_seconds: float, idle_seconds: float) -> list[Record] | None:
+        """Wait for records, gather more for a while, and hand all over; the writer's side.
+
+        Returns:
+            The records; empty after `idle_seconds` without any; None once closed and empty.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._rows or self._closed, timeout=idle_seconds)
+            if self._rows:
+                self._changed.wait_for(lambda: self._hurry or self._closed, timeout=gather_seconds)
+            elif self._closed:
+                return None
+            rows, self._rows, self._chars = self._rows, [], 0
+            return rows
+
+    def done(self, rows: int) -> None:
+        """The writer has dealt with this many more rows."""
+        with self._changed:
+            self._written += rows
+            self._hurry = self._hurry and self._written < self._taken
+            self._changed.notify_all()
+
+    def wait_written(self, timeout_seconds: float) -> bool:
+        """Wait until all that was put before this call is dealt with; False when that took too long."""
+        with self._changed:
+            target = self._taken
+            if self._written >= target:
+                return True
+            self._hurry = True
+            self._changed.notify_all()
+            return self._changed.wait_for(lambda: self._written >= target, timeout=timeout_seconds)
+
+    def close(self) -> None:
+        """Refuse what comes, and let the writer finish what is here."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,160 @@
+"""The monitoring job: what serving talks to. Fits `Recorder` and `Monitor` of `tidegate.records`.
+
+`record` runs on the event loop and returns in microseconds; one thread, the only one that touches whylogs,
+writes what was recorded twice a second. `drift` and `feedback` run in route threads: they read and write the
+state database, and first wait until the writer is done with all that was recorded before them.
+Before: serving; after: `writer`, `report`, `relabel`, `webhook`.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine, Row, insert, select
+
+from monitoring import relabel
+from monitoring.intake import Intake
+from monitoring.labels import KnownLabels
+from monitoring.metrics import MonitoringMetrics
+from monitoring.reference import References
+from monitoring.report import drift_report
+from monitoring.tables import storable
+from monitoring.webhook import Webhook
+from monitoring.writer import Raised, Writer
+from tidegate.bundle_store import BundleStore
+from tidegate.errors import InvalidInput, PredictionNotFound
+from tidegate.records import Record
+from tidegate.settings import Settings
+from tidegate.store import feedback as feedback_table
+from tidegate.store import records as records_table
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.5  # a frame of many rows costs little more than one of a few; a kill loses no more than this
+IDLE_SECONDS = 1.0
+BARRIER_SECONDS = 5.0
+STOP_SECONDS = 2.0
+MAX_COMMENT_CHARS = 4_000
+
+
+class MonitoringJob:
+    """Records, windows, alerts, feedback; `start` and `stop` once each."""
+
+    def __init__(
+        self,
+        database: Engine,
+        bundles: BundleStore,
+        settings: Settings,
+        registry: CollectorRegistry,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._metrics = MonitoringMetrics(registry, clock)
+        self._labels = KnownLabels(bundles)
+        self._writer = Writer(database, References(bundles), settings, self._metrics, clock)
+        self._webhook = Webhook(settings.webhook_url, self._metrics.webhook_failures.inc)
+        self._intake = Intake()
+        # Not daemonic: a daemon would be cut off in the middle of a write. `_run` ends with the main thread.
+        self._thread = threading.Thread(target=self._run, name="tidegate-monitoring", daemon=False)
+
+    def start(self) -> None:
+        """Take over open windows and begin to write; whylogs warms up in the writer thread."""
+        self._webhook.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what was recorded, save the open windows and end; 2 s at most, more is logged."""
+        self._intake.close()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS)
+            if self._thread.is_alive():
+                log.warning("monitoring is still writing after %s s; the process ends when it is done", STOP_SECONDS)
+        self._webhook.stop()
+
+    def record(self, records: Sequence[Record]) -> None:
+        """Take the records of one request, or drop and count them when the queue is full; never waits."""
+        if not self._intake.put(records):
+            self._metrics.dropped.inc(len(records))
+
+    def drift(self, model: str, version: int) -> dict[str, Any]:
+        """The drift report of a version, over everything recorded before this call."""
+        self._catch_up()
+        return drift_report(self._database, model, version)
+
+    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+        """Store a caller's report durably, put its text on the relabel queue, return the item's id.
+
+        Raises:
+            PredictionNotFound: no prediction with that id is kept.
+            InvalidInput: not a label of the model, or a comment of more than 4,000 characters.
+        """
+        if len(comment) > MAX_COMMENT_CHARS:
+            raise InvalidInput(f"the comment has {len(comment)} characters; {MAX_COMMENT_CHARS} at most are kept")
+        prediction = self._find(prediction_id)
+        known = self._labels(prediction.model, prediction.version)
+        if label not in known:
+            raise InvalidInput(f"{label!r} is no label of {prediction.model}; use one of: {', '.join(known)}")
+        now = self._clock()
+        values = {"label": label, "comment": storable(comment), "created_at": now}
+        with self._database.begin() as connection:
+            connection.execute(
+                insert(feedback_table).values(prediction_id=prediction.id, model=prediction.model, **values)
+            )
+            return relabel.report(connection, prediction, label, comment, now)
+
+    def _find(self, prediction_id: str) -> Row[Any]:
+        found = self._lookup(prediction_id)
+        if found is None:  # just made, perhaps: its record may still be on its way
+            self._catch_up()
+            found = self._lookup(prediction_id)
+        if found is None:
+            raise PredictionNotFound(
+                f"no prediction {prediction_id!r} is kept; report it soon after it was made, "
+                "or raise the setting keep_records"
+            )
+        return found
+
+    def _lookup(self, prediction_id: str) -> Row[Any] | None:
+        with self._database.connect() as connection:
+            query = select(records_table).where(records_table.c.id == storable(prediction_id))
+            return connection.execute(query).one_or_none()
+
+    def _catch_up(self) -> None:
+        if self._thread.is_alive() and not self._intake.wait_written(BARRIER_SECONDS):
+            log.warning("monitoring is more than %s s behind; answering from what is written", BARRIER_SECONDS)
+
+    def _run(self) -> None:
+        self._guarded(self._writer.resume)
+        while (records := self._intake.take(GATHER_SECONDS, IDLE_SECONDS)) is not None:
+            if records:
+                self._write(records)
+            self._guarded(lambda: self._deliver(self._writer.close_due()))
+            if not records:
+                self._guarded(self._writer.show_depths)
+            if not threading.main_thread().is_alive():
+                self._intake.close()  # nobody called `stop`: finish, so that the process can end
+
+    def _write(self, records: Sequence[Record]) -> None:
+        if not self._guarded(lambda: self._deliver(self._writer.write(records))):
+            self._metrics.dropped.inc(len(records))
+        self._intake.done(len(records))
+
+    def _deliver(self, raised: Raised) -> None:
+        for alert, queued in raised:
+            self._metrics.alerts.labels(alert.model).inc()
+            log.warning("drift alert %s: %s; %s texts queued for relabeling", alert.id, alert.message, queued)
+            self._webhook.send(alert.document(queued))
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Run a step of the loop; whatever it raises is logged, and monitoring goes on with the next one."""
+        try:
+            step()
+        except Exception:
+            log.exception("monitoring could not write; it goes on with what comes next")
+            return False
+        return True

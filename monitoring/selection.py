@@ -1,0 +1,39 @@
+"""Selection: which recent inputs a person should look at when a model's inputs have drifted.
+
+Those with the smallest margin between the two best classes first: breaking ties beats entropy with
+transformers and costs nothing (Schroeder et al. 2022). Distinct texts only, and none that is or was on the
+queue. Before: `alerts`; after: `relabel`. (Not named `select`: the standard library has that name.)
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from monitoring import relabel
+from tidegate.store import records
+
+
+def enqueue_uncertain(connection: Connection, window_ids: Sequence[int], most: int, at: float) -> int:
+    """Put the most uncertain distinct inputs of some windows on the relabel queue.
+
+    Args:
+        connection: in a transaction.
+        window_ids: the windows that drifted, of one model.
+        most: how many items to add; texts that the queue knows do not count.
+        at: Unix time in seconds.
+
+    Returns:
+        How many were added.
+    """
+    added = 0
+    for record in _by_margin(connection, window_ids) if most else ():
+        added += relabel.enqueue(connection, record, reason="drift", at=at) is not None
+        if added == most:
+            break
+    return added
+
+
+def _by_margin(connection: Connection, window_ids: Sequence[int]) -> Iterator[Row[Any]]:
+    query = select(records).where(records.c.window_id.in_(window_ids)).order_by(records.c.margin, records.c.sequence)
+    yield from connection.execute(query).all()

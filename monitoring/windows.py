@@ -1,0 +1,163 @@
+"""Windows: the profile of a run of predictions of one model version, open until it is full or old enough.
+
+The state database holds every window, the open one too, so that a killed process loses at most what it had
+not yet written and the next one goes on where it stopped. Several processes may grow the same window: `save`
+succeeds only on the state it was computed from, and the caller reads again when it does not.
+Before: `writer`; after: `tidegate.store`, `report`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from monitoring import profiles
+from monitoring.drift import CONFIRM_WINDOWS, WindowScore
+from monitoring.features import margin
+from monitoring.tables import insert_new, storable
+from tidegate.records import Record
+from tidegate.store import records as records_table
+from tidegate.store import windows as table
+
+Key = tuple[str, int]  # model, version
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An open window as it was last written; times are Unix seconds."""
+
+    id: int
+    model: str
+    version: int
+    started_at: float
+    ended_at: float
+    rows: int
+    profile: profiles.Profile
+
+    def grown(self, records: Sequence[Record], delta: profiles.Profile) -> Self:
+        """The window with more records and their profile in it."""
+        times = [record.created_at for record in records]
+        return type(self)(
+            id=self.id,
+            model=self.model,
+            version=self.version,
+            started_at=min(self.started_at, *times),
+            ended_at=max(self.ended_at, *times),
+            rows=self.rows + len(records),
+            profile=profiles.merge(self.profile, delta),
+        )
+
+
+def begin(connection: Connection, key: Key, at: float) -> Window:
+    """A new open window without rows."""
+    empty = profiles.empty()
+    model, version = key
+    values: dict[str, Any] = {"model": model, "version": version, "started_at": at, "ended_at": at, "rows": 0}
+    content = {"open": True, "profile": profiles.serialize(empty), "status": "insufficient", "features": []}
+    result = connection.execute(insert(table).values(**values, **content))
+    key_of_row: Any = result.inserted_primary_key
+    return Window(id=key_of_row[0], **values, profile=empty)
+
+
+def save(connection: Connection, before: Window, after: Window, score: WindowScore, *, still_open: bool) -> bool:
+    """Write a window over the state that it grew from; False when another process has grown or closed it."""
+    result = connection.execute(
+        update(table)
+        .where(table.c.id == before.id, table.c.open, table.c.rows == before.rows)
+        .values(
+            started_at=after.started_at,
+            ended_at=after.ended_at,
+            rows=after.rows,
+            profile=profiles.serialize(after.profile),
+            status=score.status,
+            features=score.document(),
+            open=still_open,
+        )
+    )
+    return bool(result.rowcount)
+
+
+def read_open(connection: Connection, key: Key) -> Window | None:
+    """The version's newest open window as it stands in the database, if there is one."""
+    of_key = (table.c.model == key[0], table.c.version == key[1], table.c.open)
+    row = connection.execute(select(table).where(*of_key).order_by(table.c.id.desc()).limit(1)).one_or_none()
+    return _window(row) if row else None
+
+
+def read_all_open(connection: Connection) -> list[Window]:
+    """Every open window, oldest first."""
+    return [_window(row) for row in connection.execute(select(table).where(table.c.open).order_by(table.c.id))]
+
+
+def last_closed(connection: Connection, key: Key, since: float) -> list[Row[Any]]:
+    """The last three closed and scored windows begun at or after a time, oldest first: id, status, features."""
+    rows = connection.execute(
+        select(table.c.id, table.c.status, table.c.features)
+        .where(
+            table.c.model == key[0],
+            table.c.version == key[1],
+            table.c.open.is_(False),
+            table.c.status != "insufficient",
+            table.c.started_at >= since,
+        )
+        .order_by(table.c.id.desc())
+        .limit(CONFIRM_WINDOWS)
+    ).all()
+    return list(reversed(rows))
+
+
+def trim(connection: Connection, model: str, keep: int) -> None:
+    """Forget all but a model's newest windows."""
+    ids = select(table.c.id).where(table.c.model == model).order_by(table.c.id.desc()).offset(keep).limit(1)
+    connection.execute(
+        delete(table).where(table.c.model == model, table.c.id <= ids.scalar_subquery(), table.c.open.is_(False))
+    )
+
+
+def keep_records(connection: Connection, window_id: int, records: Sequence[Record]) -> None:
+    """Write records with the window that counted them; an id that is already there is skipped."""
+    rows = [
+        {
+            "id": record.id,
+            "model": record.model,
+            "version": record.version,
+            "variant": record.variant,
+            "window_id": window_id,
+            "text": storable(record.text),
+            "label": record.label,
+            "score": record.score,
+            "margin": margin(record.scores),
+            "abstained": record.abstained,
+            "scores": list(record.scores),
+            "created_at": record.created_at,
+        }
+        for record in records
+    ]
+    connection.execute(insert_new(connection, records_table), rows)
+
+
+def trim_records(connection: Connection, model: str, keep: int) -> None:
+    """Forget all but a model's newest records; texts do not outlive their use."""
+    table = records_table
+    oldest = (
+        select(table.c.sequence)
+        .where(table.c.model == model)
+        .order_by(table.c.sequence.desc())
+        .offset(keep)
+        .limit(1)
+        .scalar_subquery()
+    )
+    connection.execute(delete(table).where(table.c.model == model, table.c.sequence <= oldest))
+
+
+def _window(row: Row[Any]) -> Window:
+    return Window(
+        id=row.id,
+        model=row.model,
+        version=row.version,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        rows=row.rows,
+        profile=profiles.deserialize(row.profile),
+    )

@@ -1,0 +1,164 @@
+"""A gateway for the demos' tests: a real engine answers, a real SQLite database takes the corrections.
+
+It stands where serving and monitoring stand in production, so that these tests fail for the demos' own faults
+only; `test_walk.py` walks the same page on the whole gateway as the command line composes it.
+"""
+
+import hashlib
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from sqlalchemy import Engine as Database
+from sqlalchemy import delete, insert, select
+
+from demos.app import mount_demos
+from demos.guard import ShareGuard
+from demos.share import ShareLinks
+from tests import bundles
+from tidegate.bundle import Bundle
+from tidegate.bundle_store import BundleStore
+from tidegate.devices import choose
+from tidegate.engine import Engine
+from tidegate.errors import InvalidInput, ModelNotFound, PredictionNotFound, TidegateError
+from tidegate.store import open_database, relabel_items
+from tidegate.tasks import Answer, decide
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What one request got."""
+
+    answers: Sequence[Answer]
+    ids: Sequence[str]
+    version: int
+    variant: str
+
+
+class EngineModel:
+    """A model served by a bare engine; `raises` makes every prediction fail with it."""
+
+    def __init__(self, bundle: Bundle, monitor: "TableMonitor") -> None:
+        self.raises: TidegateError | None = None
+        self._engine = Engine.open(bundle, choose("cpu", []))
+        self._monitor = monitor
+
+    async def predict(self, texts: Sequence[str]) -> Predictions:
+        """Answer in the calling thread; the toys take microseconds."""
+        if self.raises is not None:
+            raise self.raises
+        manifest = self._engine.bundle.manifest
+        rows = self._engine.classify(texts)
+        answers = [decide(list(map(float, row)), manifest.labels, manifest.postprocessing) for row in rows]
+        ids = [uuid.uuid4().hex for _ in texts]
+        for prediction_id, text, answer in zip(ids, texts, answers, strict=True):
+            self._monitor.served[prediction_id] = (manifest.name, manifest.version, text, answer, manifest.labels)
+        return Predictions(answers, ids, manifest.version, self._engine.variant.name)
+
+
+class Models:
+    """The served models by name."""
+
+    def __init__(self, models: dict[str, EngineModel]) -> None:
+        self.by_name = models
+
+    def get(self, name: str) -> EngineModel:
+        """The model, or `ModelNotFound`."""
+        if name not in self.by_name:
+            raise ModelNotFound(f"no model named {name!r} is served")
+        return self.by_name[name]
+
+
+class TableMonitor:
+    """Writes corrections to the `relabel_items` table, as the monitoring room does."""
+
+    def __init__(self, database: Database) -> None:
+        self.served: dict[str, tuple[str, int, str, Answer, Sequence[str]]] = {}
+        self._database = database
+
+    def drift(self, model: str, version: int) -> dict[str, Any]:
+        """Nothing was watched."""
+        return {"model": model, "version": version, "status": "insufficient"}
+
+    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+        """Put a correction on the queue and return the item's id."""
+        if prediction_id not in self.served:
+            raise PredictionNotFound(f"no prediction {prediction_id!r} is kept")
+        model, version, text, answer, labels = self.served[prediction_id]
+        if label not in labels:
+            raise InvalidInput(f"{label!r} is no label of {model}")
+        item = uuid.uuid4().hex
+        row = {
+            "id": item,
+            "model": model,
+            "version": version,
+            "prediction_id": prediction_id,
+            "text": text,
+            "text_digest": hashlib.sha256(text.encode()).hexdigest(),
+            "predicted": answer.label,
+            "score": answer.score,
+            "scores": list(answer.scores),
+            "reason": "reported",
+            "state": "labelled",
+            "label": label,
+            "comment": comment,
+            "created_at": time.time(),
+        }
+        same_text = (relabel_items.c.model == model) & (relabel_items.c.text_digest == row["text_digest"])
+        with self._database.begin() as connection:
+            connection.execute(delete(relabel_items).where(same_text))
+            connection.execute(insert(relabel_items).values(row))
+        return item
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What `demos.client.Gateway` asks for."""
+
+    repository: Models
+    monitor: TableMonitor
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A gateway with two demos, its guard and its database."""
+
+    app: FastAPI
+    guard: ShareGuard
+    links: ShareLinks
+    gateway: Gateway
+    database: Database
+
+    def queue(self) -> list[Any]:
+        """Everything on the relabel queue."""
+        with self.database.connect() as connection:
+            return list(connection.execute(select(relabel_items)).all())
+
+
+def build_house(home: Path) -> House:
+    """`headline-sentiment` (abstains below 0.6) and `other`, with API routes beside them, behind the guard."""
+    store = BundleStore(home / "bundles")
+    database = open_database(f"sqlite:///{home / 'state.db'}")
+    monitor = TableMonitor(database)
+    served = {
+        "headline-sentiment": bundles.sentiment(store, "headline-sentiment", threshold=0.6, fallback="unsure"),
+        "other": bundles.wordpieces(store, "other"),
+    }
+    gateway = Gateway(Models({name: EngineModel(bundle, monitor) for name, bundle in served.items()}), monitor)
+    app = FastAPI()
+
+    @app.get("/metrics")
+    async def metrics() -> str:
+        return "up 1"
+
+    @app.get("/models")
+    async def models() -> list[str]:
+        return sorted(served)
+
+    mount_demos(app, gateway, store)
+    links = ShareLinks(database, b"a secret of thirty-two bytes ...")
+    return House(app, ShareGuard(app, links), links, gateway, database)

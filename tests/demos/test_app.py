@@ -1,0 +1,229 @@
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from demos import document
+from demos.guard import COOKIE
+from tests.demos.asgi import Live, request, started
+from tests.demos.gateways import House, build_house
+from tests.demos.hostile import CLOSED, DEMO
+from tidegate.errors import Overloaded
+
+MODEL = "headline-sentiment"
+TEXT = "profit rises on strong sales"
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    return build_house(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def live(house: House) -> Iterator[Live]:
+    with started(house.app) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page(live: Live) -> str:
+    [reply] = live.send(request(f"{DEMO}/"))
+    assert reply.status == 200
+    return reply.body.decode()
+
+
+def config(page: str) -> dict[str, Any]:
+    found = re.search(r"window\.gradio_config = (\{.*?\});</script>", page, re.DOTALL)
+    assert found
+    parsed: dict[str, Any] = orjson.loads(found[1])
+    return parsed
+
+
+def test_the_page_points_at_nothing_outside_the_server(page: str) -> None:
+    outside = set(re.findall(r"https?://([a-zA-Z0-9.-]+)", page)) - {"demo.test", "www.w3.org"}
+
+    assert outside == set()
+
+
+def test_the_page_comes_with_its_policy_and_is_kept_nowhere(live: Live, page: str) -> None:
+    [reply] = live.send(request(f"{DEMO}/?deep_link=x&view=api"))
+
+    assert reply.header("content-security-policy") == document.policy(reply.body.decode())
+    assert reply.header("cache-control") == "no-store"
+    assert reply.header("x-content-type-options") == "nosniff"
+    assert reply.header("x-frame-options") == "DENY"
+    assert config(reply.body.decode())["deep_link_state"] == "none"
+
+
+def test_a_head_request_gets_the_headers_alone(live: Live, page: str) -> None:
+    [reply] = live.send(request(f"{DEMO}/", "HEAD"))
+
+    assert (reply.status, reply.body) == (200, b"")
+
+
+def test_without_its_closing_slash_the_address_leads_to_the_page(live: Live) -> None:
+    [reply] = live.send(request(DEMO))
+
+    assert (reply.status, reply.header("location")) == (307, f"{MODEL}/")
+
+
+def test_every_file_that_the_page_names_is_served_with_a_closed_policy(live: Live, page: str) -> None:
+    named = re.findall(r'(?:src|href)="\./([^"]+)"', page)
+    targets = [f"{DEMO}/{name}" for name in named] + [f"{DEMO}/theme.css"]
+
+    replies = live.send(*(request(target) for target in targets))
+
+    assert len(named) >= 2
+    assert {reply.status for reply in replies} == {200}
+    assert {reply.header("content-security-policy").split(";")[0] for reply in replies} == {"default-src 'none'"}
+
+
+def test_the_theme_takes_no_font_from_elsewhere(live: Live, page: str) -> None:
+    [css] = live.send(request(f"{DEMO}/theme.css"))
+
+    assert b"IBMPlexSans-Regular.woff2" in css.body
+    assert not re.search(rb"(?:url\(|@import)\s*['\"]?(?:https?:)?//", css.body)
+    assert config(page)["stylesheets"] == []
+
+
+def test_the_page_has_no_public_api_no_history_and_no_footer(page: str) -> None:
+    settings = config(page)
+
+    assert {dependency["api_visibility"] for dependency in settings["dependencies"]} == {"private"}
+    assert settings["footer_links"] == []
+    assert settings["run_history"] is False
+    assert not settings.get("connect_heartbeat")
+    assert '"named_endpoints":{}' in page
+
+
+@pytest.mark.parametrize("target", CLOSED)
+def test_the_closed_parts_of_gradio_are_closed_for_the_operator_too(live: Live, target: str) -> None:
+    replies = live.send(*(request(target, method) for method in ("GET", "HEAD", "POST", "PUT", "DELETE")))
+
+    assert {reply.status for reply in replies} <= {403, 404}
+
+
+@pytest.mark.parametrize(
+    "target", ["/demo/nope/", "/demo/nope", "/demo/nope/theme.css", "/demo/a b/", "/demo/", "/demo/.git/"]
+)
+def test_a_demo_that_is_not_there_is_a_404_in_plain_words(live: Live, target: str) -> None:
+    [reply] = live.send(request(target))
+
+    assert reply.status == 404
+    assert orjson.loads(reply.body)["detail"]
+
+
+def test_a_bundle_that_was_changed_on_disk_is_refused_by_name_and_one_that_is_gone_is_a_404(tmp_path: Path) -> None:
+    house = build_house(tmp_path)
+    (tmp_path / "bundles" / MODEL / "1" / "model.onnx").write_bytes(b"changed")
+    shutil.rmtree(tmp_path / "bundles" / "other")
+
+    with started(house.app) as live:
+        changed, gone = live.send(request(f"{DEMO}/"), request("/demo/other/"))
+
+    assert changed.status == 503
+    assert "model.onnx" in orjson.loads(changed.body)["detail"]
+    assert gone.status == 404
+
+
+def ask(house: House, fn_index: int, data: list[Any], session: str = "s1", cookie: str | None = None) -> dict[str, Any]:
+    """Run an event of the page as its JavaScript does: join the queue, then read the answer."""
+    body = orjson.dumps({"data": data, "fn_index": fn_index, "session_hash": session, "trigger_id": 1})
+    with started(house.app) as live:
+        _, joined, stream = live.send(
+            request(f"{DEMO}/", cookie=cookie),
+            request(f"{DEMO}/gradio_api/queue/join", "POST", body=body, cookie=cookie),
+            request(f"{DEMO}/gradio_api/queue/data?session_hash={session}", cookie=cookie),
+            to=house.guard,
+        )
+    assert joined.status == 200, joined.body
+    events = [orjson.loads(line[6:]) for line in stream.body.decode().split("\n\n") if line.startswith("data: ")]
+    done: dict[str, Any] = next(event for event in events if event["msg"] == "process_completed")
+    return done
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> House:
+    return build_house(tmp_path)
+
+
+def test_an_answer_and_a_correction_travel_through_the_page(fresh: House) -> None:
+    answered = ask(fresh, 0, [TEXT])["output"]["data"]
+    prediction_id = answered[1]
+    reported = ask(fresh, 4, [prediction_id, "neutral", "only expected"])["output"]["data"]
+
+    assert "positive" in answered[0]
+    assert answered[2]["visible"] is True
+    assert reported[0]["visible"] is False
+    assert "on the relabel queue" in reported[1]["value"]
+    [row] = fresh.queue()
+    assert (row.prediction_id, row.label, row.comment) == (prediction_id, "neutral", "only expected")
+
+
+def test_a_sample_fills_the_text_and_is_answered(fresh: House) -> None:
+    answered = ask(fresh, 2, [])["output"]["data"]
+
+    assert answered[0] == "shares fell after the warning"
+    assert "negative" in answered[1]
+
+
+def test_a_visitor_with_a_link_is_answered_too(fresh: House) -> None:
+    _, token = fresh.links.create(MODEL, 60)
+
+    assert "positive" in ask(fresh, 0, [TEXT], cookie=f"{COOKIE}={token}")["output"]["data"][0]
+
+
+@pytest.mark.parametrize("text", ["", "   "])
+def test_a_blank_text_is_explained_where_the_answer_would_be(fresh: House, text: str) -> None:
+    data = ask(fresh, 0, [text])["output"]["data"]
+
+    assert "There is no text yet" in data[0]
+    assert data[1] == ""
+    assert data[2]["visible"] is False
+
+
+def test_an_overloaded_gateway_is_explained_in_plain_words(fresh: House) -> None:
+    fresh.gateway.repository.get(MODEL).raises = Overloaded("4096 texts wait", retry_after_seconds=2)
+
+    data = ask(fresh, 0, [TEXT])["output"]["data"]
+
+    assert "Many people are asking at once. Try again in 2 s." in data[0]
+
+
+def test_a_correction_without_a_label_or_for_an_unknown_prediction_is_explained(fresh: House) -> None:
+    no_label = ask(fresh, 4, ["x", None, ""])["output"]["data"][1]["value"]
+    unknown = ask(fresh, 4, ["x", "neutral", ""], session="s2")["output"]["data"][1]["value"]
+
+    assert "Choose the right label first" in no_label
+    assert "no longer kept" in unknown
+    assert fresh.queue() == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [{"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}],
+        [{"path": "http://169.254.169.254/latest", "meta": {"_type": "gradio.FileData"}}],
+        [["nested"]],
+        [None],
+        [],
+        [1e308, 2],
+    ],
+)
+def test_a_forged_event_reads_no_file_and_breaks_nothing(fresh: House, data: list[Any]) -> None:
+    answer = ask(fresh, 0, data, session="forged")
+
+    assert b"root:" not in orjson.dumps(answer)
+    assert "positive" in ask(fresh, 0, [TEXT], session="after")["output"]["data"][0]
+
+
+def test_a_label_that_the_page_does_not_offer_is_not_taken(fresh: House) -> None:
+    prediction_id = ask(fresh, 0, [TEXT])["output"]["data"][1]
+
+    ask(fresh, 4, [prediction_id, "<b>other</b>", ""], session="s2")
+
+    assert fresh.queue() == []

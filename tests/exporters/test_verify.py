@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from exporters.measure import Measurement, load, save
+from exporters.verify import Yardstick, fastest, judge, run_measurement, yardstick
+from tests import bundles
+from tidegate.bundle import Evidence, Postprocessing, Variant
+from tidegate.bundle_store import BundleStore
+from tidegate.devices import choose
+from tidegate.engine import Engine
+from tidegate.errors import TidegateError, UsageError
+
+ROWS = [(f"text {index}", "ab"[index % 2]) for index in range(200)]
+SOURCE = np.array([[0.9, 0.1] if label == "a" else [0.2, 0.8] for _, label in ROWS])
+VARIANT = Variant(name="fp32", file="model.onnx", precision="fp32")
+
+
+def _yard(post: Postprocessing | None = None, drop: float = 0.005) -> Yardstick:
+    return yardstick(ROWS, ("a", "b"), SOURCE, post or Postprocessing(), drop)
+
+
+def _measured(
+    single: NDArray[np.float64], batched: NDArray[np.float64] | None = None, latency: float = 0.001
+) -> Measurement:
+    return Measurement(single, single if batched is None else batched, latency, 100.0)
+
+
+def _flipped(count: int) -> NDArray[np.float64]:
+    answers = SOURCE.copy()
+    answers[:count] = answers[:count, ::-1]
+    return answers
+
+
+def test_equal_answers_are_accepted_with_full_marks() -> None:
+    evidence = judge(VARIANT, 10, _measured(SOURCE), _yard())
+    assert (evidence.accepted, evidence.agreement, evidence.accuracy, evidence.max_abs_error) == (True, 1.0, 1.0, 0.0)
+
+
+def test_the_gate_stands_at_99_percent_agreement() -> None:
+    lenient = _yard(drop=0.5)
+    assert judge(VARIANT, 10, _measured(_flipped(2)), lenient).accepted
+    refused = judge(VARIANT, 10, _measured(_flipped(3)), lenient)
+    assert not refused.accepted
+    assert "98.50%" in refused.refusal
+    assert refused.accuracy == pytest.approx(0.985)
+
+
+def test_a_drop_of_exactly_the_limit_passes_and_more_does_not() -> None:
+    assert judge(VARIANT, 10, _measured(_flipped(1)), _yard(drop=0.005)).accepted
+    assert "points of accuracy" in judge(VARIANT, 10, _measured(_flipped(2)), _yard(drop=0.005)).refusal
+
+
+def test_answers_that_depend_on_batch_mates_count_against_a_variant() -> None:
+    evidence = judge(VARIANT, 10, _measured(SOURCE, _flipped(5)), _yard())
+    assert not evidence.accepted
+    assert evidence.agreement == pytest.approx(0.975)
+    assert evidence.max_abs_error == pytest.approx(0.8)
+
+
+def test_labels_are_compared_with_threshold_and_fallback_applied() -> None:
+    post = Postprocessing(threshold=0.85, fallback_label="unsure")
+    nudged = SOURCE.copy()
+    nudged[::2] = [0.84, 0.16]  # the same class, but now below the threshold
+    assert judge(VARIANT, 10, _measured(nudged), _yard()).agreement == 1.0
+    assert judge(VARIANT, 10, _measured(nudged), _yard(post)).agreement == pytest.approx(0.5)
+
+
+def test_evaluation_labels_that_the_model_does_not_know_are_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"does not know: b; it knows: x, y"):
+        yardstick([("t", "b")], ("x", "y"), SOURCE[:1], Postprocessing(), 0.005)
+
+
+def test_the_fastest_wins_and_a_tie_goes_to_the_more_exact() -> None:
+    def evidence(name: str, latency: float) -> Evidence:
+        variant = VARIANT.model_copy(update={"name": name})
+        return judge(variant, 10, _measured(SOURCE, latency=latency), _yard())
+
+    assert fastest([evidence("fp32", 0.010), evidence("int8", 0.005)]).variant == "int8"
+    assert fastest([evidence("fp32", 0.0104), evidence("int8", 0.010)]).variant == "fp32"
+
+
+def test_a_variant_measured_in_its_own_process_answers_as_its_engine_does(tmp_path: Path) -> None:
+    bundle = bundles.sentiment(BundleStore(tmp_path / "bundles"))
+    texts = [*bundles.SAMPLES * 15, "nothing known", ""]
+    measured = run_measurement(bundle.path, bundle.manifest, bundle.manifest.variant(), texts, tmp_path)
+    expected = Engine.open(bundle, choose("cpu", ())).classify(texts)
+    np.testing.assert_allclose(measured.single, expected, atol=1e-6)
+    np.testing.assert_allclose(measured.batched, expected, atol=1e-6)
+    assert measured.latency_p50_seconds > 0
+    assert measured.throughput_texts_per_second > 0
+
+
+def test_a_measurement_that_fails_says_why(tmp_path: Path) -> None:
+    bundle = bundles.sentiment(BundleStore(tmp_path / "bundles"))
+    bundle.file("model.onnx").write_bytes(b"not a graph")
+    with pytest.raises(TidegateError, match=r"fp32 failed.*cannot load"):
+        run_measurement(bundle.path, bundle.manifest, bundle.manifest.variant(), ["text"], tmp_path)
+
+
+def test_measurements_survive_the_file_between_the_processes(tmp_path: Path) -> None:
+    save(_measured(SOURCE), tmp_path / "m.npz")
+    back = load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(back.single, SOURCE)
+    assert back.latency_p50_seconds == 0.001

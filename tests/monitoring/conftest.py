@@ -1,0 +1,76 @@
+"""A home with one published bundle, its state database, and a clock that stands still until it is moved."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from sqlalchemy import Engine
+
+from monitoring.job import MonitoringJob
+from monitoring.metrics import MonitoringMetrics
+from monitoring.reference import References
+from monitoring.writer import Writer
+from tests import bundles
+from tidegate import store
+from tidegate.bundle import Bundle
+from tidegate.bundle_store import BundleStore
+from tidegate.records import Record
+from tidegate.settings import Settings
+
+NOVEL = "an utterly unseen film !!! 1999 with WORDS nobody has written , truly & deeply boring"
+
+
+@dataclass
+class House:
+    """What the composition root would build."""
+
+    settings: Settings
+    bundles: BundleStore
+    bundle: Bundle
+    database: Engine
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    now: float = 1_000.0
+
+    def job(self) -> MonitoringJob:
+        """A job that is not started."""
+        return MonitoringJob(self.database, self.bundles, self.settings, self.registry, clock=lambda: self.now)
+
+    def writer(self, **settings: object) -> Writer:
+        """A writer without a thread around it."""
+        metrics = MonitoringMetrics(CollectorRegistry(), lambda: self.now)
+        changed = self.settings.model_copy(update=settings)
+        return Writer(self.database, References(self.bundles), changed, metrics, lambda: self.now)
+
+    def usual(self, rows: int, prefix: str, seed: int = 14) -> list[Record]:
+        """Predictions on what the bundle was made for."""
+        texts = bundles.headlines(rows, seed)
+        return bundles.predictions(self.bundle, texts, prefix=prefix, created_at=self.now)
+
+    def novel(self, rows: int, prefix: str) -> list[Record]:
+        """Predictions on something else; the texts are distinct."""
+        texts = [f"{NOVEL} {prefix} {index}" for index in range(rows)]
+        return bundles.predictions(self.bundle, texts, prefix=prefix, created_at=self.now)
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        """A metric's value."""
+        return self.registry.get_sample_value(name, labels)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    settings = Settings(home=tmp_path, window_rows=100, relabel_per_alert=10)
+    bundle_store = BundleStore(settings.bundles_dir)
+    bundle = bundles.sentiment(bundle_store, fallback="unsure", threshold=0.34)
+    database = store.open_database(settings.state_url)
+    yield House(settings, bundle_store, bundle, database)
+    database.dispose()
+
+
+@pytest.fixture
+def job(house: House) -> Iterator[MonitoringJob]:
+    running = house.job()
+    running.start()
+    yield running
+    running.stop()

@@ -1,0 +1,134 @@
+"""One item per text and model; labels come back once, and what cannot be taken is named and costs nothing."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+
+from monitoring import relabel
+from monitoring.relabel import Item, Label
+from tests.monitoring.conftest import House
+from tidegate.errors import BundleNotFound
+from tidegate.store import records, relabel_items
+
+
+def allowed(model: str, version: int) -> Sequence[str]:
+    return ("negative", "positive")
+
+
+def queued(house: House, count: int) -> list[Item]:
+    house.writer().write(house.novel(count, "q"))
+    with house.database.begin() as connection:
+        for record in connection.execute(select(records)).all():
+            relabel.enqueue(connection, record, reason="drift", at=1.0)
+    return relabel.list_items(house.database)
+
+
+@given(st.text(max_size=30))
+def test_case_width_and_white_space_do_not_make_another_text(text: str) -> None:
+    assert relabel.digest(text) == relabel.digest(f" \n{text}\t ")
+
+
+def test_other_words_make_another_text() -> None:
+    assert relabel.digest("profit rises") == relabel.digest("Profit\u3000\uff32\uff29\uff33\uff25\uff33")
+    assert relabel.digest("profit rises") != relabel.digest("profit falls")
+
+
+def test_a_text_is_queued_once(house: House) -> None:
+    queued(house, 3)
+    with house.database.begin() as connection:
+        again = [
+            relabel.enqueue(connection, r, reason="drift", at=2.0) for r in connection.execute(select(records)).all()
+        ]
+
+    assert again == [None, None, None]
+    assert len(relabel.list_items(house.database)) == 3
+
+
+def test_labels_are_taken_and_a_second_time_changes_nothing(house: House) -> None:
+    one, two, three = queued(house, 3)
+    labels = [Label("line 1", one.id, "negative", "ann"), Label("line 2", two.id, "positive")]
+    first = relabel.take_labels(house.database, labels, allowed, 9.0)
+    second = relabel.take_labels(house.database, labels, allowed, 10.0)
+
+    assert (first.labelled, first.changed, first.unchanged, first.problems) == (2, 0, 0, [])
+    assert (second.labelled, second.changed, second.unchanged, second.problems) == (0, 0, 2, [])
+    items = {item.id: item for item in relabel.list_items(house.database)}
+    assert (items[one.id].label, items[one.id].annotator, items[one.id].labelled_at) == ("negative", "ann", 9.0)
+    assert [item.id for item in relabel.list_items(house.database, state="new")] == [three.id]
+
+
+def test_a_changed_mind_is_taken_and_counted(house: House) -> None:
+    (item,) = queued(house, 1)
+    relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
+    outcome = relabel.take_labels(house.database, [Label("line 1", item.id, "positive")], allowed, 2.0)
+
+    assert (outcome.labelled, outcome.changed) == (0, 1)
+
+
+def test_bad_rows_are_named_and_good_ones_kept(house: House) -> None:
+    one, two = queued(house, 2)
+    labels = [
+        Label("line 1", "nobody", "negative"),
+        Label("line 2", one.id, "great"),
+        Label("line 3", two.id, "negative"),
+        Label("line 4", two.id, "positive"),
+    ]
+    outcome = relabel.take_labels(house.database, labels, allowed, 1.0)
+
+    assert outcome.labelled == 1
+    assert [problem.split(":")[0] for problem in outcome.problems] == ["line 1", "line 2", "line 4"]
+    assert "'great' is no label of sentiment; use one of: negative, positive" in outcome.problems[1]
+
+
+def test_an_item_that_left_the_queue_takes_no_label(house: House) -> None:
+    (item,) = queued(house, 1)
+    with house.database.begin() as connection:
+        connection.execute(update(relabel_items).values(state="discarded"))
+    outcome = relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
+
+    assert outcome.labelled == 0
+    assert "is discarded" in outcome.problems[0]
+
+
+def test_a_model_without_bundle_is_a_problem_of_its_rows_only(house: House) -> None:
+    def unknown(model: str, version: int) -> Sequence[str]:
+        raise BundleNotFound("gone")
+
+    (item,) = queued(house, 1)
+    outcome = relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], unknown, 1.0)
+
+    assert outcome.problems == ["line 1: the labels of sentiment/1 cannot be read: gone"]
+
+
+def test_a_report_leaves_a_label_that_a_person_gave(house: House) -> None:
+    (item,) = queued(house, 1)
+    relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
+    with house.database.begin() as connection:
+        record = connection.execute(select(records)).one()
+        same = relabel.report(connection, record, "positive", "no", 2.0)
+
+    assert same == item.id
+    assert relabel.list_items(house.database)[0].label == "negative"
+
+
+def test_stats_and_depths_count_what_waits(house: House) -> None:
+    one, *_ = queued(house, 3)
+    relabel.take_labels(house.database, [Label("line 1", one.id, "negative")], allowed, 1.0)
+
+    assert relabel.stats(house.database, "sentiment") == [
+        {"model": "sentiment", "state": "labelled", "reason": "drift", "items": 1},
+        {"model": "sentiment", "state": "new", "reason": "drift", "items": 2},
+    ]
+    assert relabel.stats(house.database, "other") == []
+    with house.database.connect() as connection:
+        assert relabel.depths(connection) == {"sentiment": 2}
+
+
+@pytest.mark.parametrize(("model", "expected"), [("sentiment", 2), ("other", 0), (None, 2)])
+def test_items_can_be_asked_for_by_model(house: House, model: str | None, expected: int) -> None:
+    queued(house, 2)
+
+    assert len(relabel.list_items(house.database, model=model)) == expected

@@ -1,0 +1,165 @@
+"""The writer cuts windows exactly, goes on where another process stopped, and loses nothing to one beside it."""
+
+import pytest
+from sqlalchemy import func, select
+
+from monitoring import profiles
+from tests import bundles, postgres
+from tests.monitoring.conftest import House
+from tidegate import store
+from tidegate.records import Record
+from tidegate.store import records, relabel_items, windows
+
+
+def rows_of(house: House) -> list[tuple[int, bool, str]]:
+    with house.database.connect() as connection:
+        query = select(windows.c.rows, windows.c.open, windows.c.status).order_by(windows.c.id)
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def profiled(house: House) -> int:
+    with house.database.connect() as connection:
+        return sum(profiles.row_count(profiles.deserialize(p)) for p in connection.scalars(select(windows.c.profile)))
+
+
+def test_a_batch_is_cut_into_windows_of_exactly_the_rows_set(house: House) -> None:
+    house.writer().write(house.usual(250, "a"))
+
+    assert [(rows, is_open) for rows, is_open, _ in rows_of(house)] == [(100, False), (100, False), (50, True)]
+    assert profiled(house) == 250
+
+
+def test_an_open_window_is_scored_as_soon_as_it_has_fifty_rows(house: House) -> None:
+    writer = house.writer()
+    writer.write(house.novel(49, "a"))
+    before = rows_of(house)
+    writer.write(house.novel(1, "b"))
+
+    assert before == [(49, True, "insufficient")]
+    assert rows_of(house) == [(50, True, "drift")]
+
+
+def test_a_new_process_goes_on_with_the_open_window(house: House) -> None:
+    house.writer().write(house.usual(60, "a"))
+    after = house.writer()
+    after.resume()
+    after.write(house.usual(30, "b"))
+
+    assert rows_of(house) == [(90, True, "ok")]
+    assert profiled(house) == 90
+
+
+def test_two_processes_on_one_window_count_every_row_once(house: House) -> None:
+    one, two = house.writer(), house.writer()
+    for turn in range(6):
+        one.write(house.usual(20, f"one{turn}"))
+        two.write(house.usual(30, f"two{turn}"))
+
+    assert sum(rows for rows, _, _ in rows_of(house)) == profiled(house) == 300
+
+
+def test_versions_have_windows_of_their_own(house: House) -> None:
+    bundles.sentiment(house.bundles, fallback="unsure", threshold=0.34)
+    first = house.usual(10, "a")
+    second = [Record(**{f: getattr(r, f) for f in r.__slots__} | {"version": 2, "id": f"v{r.id}"}) for r in first]
+    house.writer().write([*first, *second])
+
+    assert [rows for rows, _, _ in rows_of(house)] == [10, 10]
+
+
+def test_a_window_closes_when_its_time_is_up_but_not_before_it_can_be_judged(house: House) -> None:
+    writer = house.writer()
+    writer.write(house.usual(40, "a"))
+    house.now += 3_601
+    writer.close_due()
+    still_open = rows_of(house)
+    writer.write(house.usual(20, "b"))
+    writer.close_due()
+
+    assert still_open == [(40, True, "insufficient")]
+    assert rows_of(house) == [(60, False, "ok")]
+
+
+def test_only_the_newest_records_and_windows_are_kept(house: House) -> None:
+    writer = house.writer(keep_records=30, keep_windows=3)
+    for batch in range(10):
+        writer.write(house.usual(60, f"{batch}-"))
+
+    with house.database.connect() as connection:
+        kept = list(connection.scalars(select(records.c.id).order_by(records.c.sequence)))
+    assert kept == [f"9-{i}" for i in range(30, 60)]
+    assert len(rows_of(house)) <= 4
+
+
+def test_an_id_that_comes_twice_costs_nothing_else(house: House) -> None:
+    house.writer().write([*house.usual(5, "a"), *house.usual(5, "a"), *house.usual(5, "b")])
+
+    with house.database.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(records)) == 10
+
+
+def test_lone_surrogates_and_nul_are_stored_as_replacement_characters(house: House) -> None:
+    record = bundles.predictions(house.bundle, ["x"])[0]
+    strange = Record(**{f: getattr(record, f) for f in record.__slots__} | {"text": "a\ud800b\0c\n\u2028é"})
+    house.writer().write([strange])
+
+    with house.database.connect() as connection:
+        assert connection.scalar(select(records.c.text)) == "a���b\ufffdc\n\u2028é"
+
+
+def test_a_failed_batch_leaves_nothing_behind_and_the_next_one_is_right(house: House) -> None:
+    writer = house.writer()
+    writer.write(house.usual(60, "a"))
+    good, bad = house.usual(2, "b")
+    broken = Record(**{f: getattr(bad, f) for f in bad.__slots__} | {"scores": (1.0,)})
+    with pytest.raises(ValueError):
+        writer.write([good, broken])
+    writer.write(house.usual(10, "c"))
+
+    assert rows_of(house) == [(70, True, "ok")]
+    assert profiled(house) == 70
+
+
+def test_a_model_whose_bundle_is_gone_is_profiled_but_not_scored(house: House) -> None:
+    house.bundle.file("drift.json").unlink()
+    house.writer().write(house.novel(100, "a"))
+
+    assert rows_of(house) == [(100, False, "insufficient")]
+
+
+def test_a_drifted_pair_of_windows_queues_its_most_uncertain_distinct_texts(house: House) -> None:
+    twice = [*house.novel(100, "a"), *house.novel(100, "a")]
+    renamed = [Record(**{f: getattr(r, f) for f in r.__slots__} | {"id": str(i)}) for i, r in enumerate(twice)]
+    ((alert, queued),) = house.writer().write(renamed)
+
+    assert queued == 10
+    assert alert.message.startswith("sentiment/1: inputs drifted in 2 of the last 3 windows: ")
+    with house.database.connect() as connection:
+        items = connection.execute(select(relabel_items)).all()
+        least = select(records.c.margin).order_by(records.c.margin).limit(1).offset(19)
+        limit = connection.scalar(least)
+        margins = [connection.scalar(select(records.c.margin).where(records.c.id == i.prediction_id)) for i in items]
+    assert len({i.text for i in items}) == 10
+    assert {i.reason for i in items} == {"drift"}
+    assert all(margin is not None and limit is not None and margin <= limit for margin in margins)
+
+
+def test_one_alert_stays_open_until_it_is_acknowledged(house: House) -> None:
+    raised = house.writer().write(house.novel(1_000, "a"))
+
+    assert len(raised) == 1
+
+
+@pytest.mark.slow
+def test_postgresql_takes_the_same_path(house: House) -> None:
+    with postgres.server() as url:
+        house.database.dispose()
+        house.database = store.open_database(url)
+        one, two = house.writer(), house.writer(keep_records=50)
+        raised = one.write(house.novel(230, "a"))
+        two.write(house.novel(20, "b"))
+        one.write([*house.novel(20, "c"), *house.novel(20, "c")])
+
+        assert len(raised) == 1
+        assert sum(rows for rows, _, _ in rows_of(house)) == profiled(house) == 290
+        house.database.dispose()

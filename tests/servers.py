@@ -1,0 +1,87 @@
+"""A real Tidegate in a process of its own, for tests that want the whole thing."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tidegate import environments
+from tidegate.errors import EnvironmentMissing
+
+TIDEGATE = [sys.executable, "-m", "tidegate"]
+DATA = environments.CHECKOUT.parent / "shared" / "data"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server: where it answers, and what it has printed on stderr so far."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+    stderr: list[str]
+
+    def client(self) -> httpx.Client:
+        """A client of it."""
+        return httpx.Client(base_url=self.url, timeout=60)
+
+
+@contextmanager
+def running(arguments: Sequence[str], home: Path) -> Iterator[Server]:
+    """Run `tidegate ARGUMENTS --home HOME --port 0` until the block ends; fails if it never says `ready`."""
+    command = [*TIDEGATE, *arguments, "--home", str(home), "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        lines: list[str] = []
+        reader = threading.Thread(target=lines.extend, args=(process.stderr,))
+        reader.start()
+        first = process.stdout.readline()
+        try:
+            if not first.startswith("ready http://"):
+                process.kill()
+                reader.join()
+                pytest.fail(f"{' '.join(command)} said {first!r} and then:\n{''.join(lines)}")
+            yield Server(first.split()[1], process, lines)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+            reader.join()
+
+
+def tidegate(*arguments: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Run one command to its end."""
+    command = [*TIDEGATE, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    if check and done.returncode:
+        pytest.fail(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what would change a server's behaviour."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "MLFLOW_"))}
+
+
+def export_python() -> Path:
+    """The export environment's interpreter; skips the test where there is none."""
+    try:
+        return environments.export_python()
+    except EnvironmentMissing as error:
+        pytest.skip(str(error))
+
+
+def shared_data(name: str) -> Path:
+    """A shared data set; skips the test where it is not there."""
+    file = DATA / name
+    if not file.is_file():
+        pytest.skip(f"the shared data set {name} is not beside the checkout (../shared/data)")
+    return file

@@ -1,0 +1,68 @@
+"""The gateway in this process, for tests: real toy bundles, an ASGI client, a monitor that remembers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from serving.app import create_app
+from tests import bundles
+from tidegate.bundle_store import BundleStore
+from tidegate.errors import InvalidInput, PredictionNotFound
+from tidegate.records import Record
+from tidegate.settings import Settings
+
+
+@dataclass(slots=True)
+class MemoryMonitor:
+    """A `Recorder` and `Monitor` that keeps everything in memory."""
+
+    records: list[Record] = field(default_factory=list)
+    corrections: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def record(self, records: Sequence[Record]) -> None:
+        self.records.extend(records)
+
+    def drift(self, model: str, version: int) -> dict[str, Any]:
+        return {"model": model, "version": version, "status": "insufficient", "alert": False, "windows": []}
+
+    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+        if prediction_id not in {record.id for record in self.records}:
+            raise PredictionNotFound(f"no prediction {prediction_id!r} is kept")
+        if label not in bundles.LABELS:
+            raise InvalidInput(f"{label!r} is no label")
+        self.corrections.append((prediction_id, label, comment))
+        return f"item-{len(self.corrections)}"
+
+
+@dataclass(slots=True)
+class Running:
+    """A started gateway."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    monitor: MemoryMonitor
+    registry: CollectorRegistry
+
+
+@asynccontextmanager
+async def gateway(home: Path, *, ready: bool = True, **settings: Any) -> AsyncIterator[Running]:
+    """Start a gateway over `home/bundles` (filled with the toys when empty) and stop it at the end."""
+    store = BundleStore(home / "bundles")
+    if not store.names():
+        bundles.sentiment(store)
+        bundles.wordpieces(store)
+    registry, monitor, loaded = CollectorRegistry(), MemoryMonitor(), asyncio.Event()
+    options = Settings.load({}, home=home, **settings)
+    app = create_app(options, store, monitor, monitor, registry, on_loaded=loaded.set)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        if ready:
+            await asyncio.wait_for(loaded.wait(), 30)
+        yield Running(app, client, monitor, registry)

@@ -1,0 +1,133 @@
+"""Children in the export environment: how the command line starts them, and how they answer.
+
+`tidegate export` and friends run in the serve environment, the exporters in another one (facts: their pins
+exclude each other). A child gets an allow-listed environment without secrets and an empty stdin that closes
+when the parent dies, so that it never outlives it; its stdout and stderr go to the parent's stderr, and its
+answer, or its error, comes back as one JSON file. Parents call `run_child` and
+`train_example`; children call `attend_parent`, `answer` and `refuse`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tidegate import errors
+from tidegate import home as home_folder
+from tidegate.environments import CHECKOUT, PACKAGE, child_environment, export_python
+from tidegate.errors import GateRefused, TidegateError, UsageError
+from tidegate.settings import Settings
+
+ANSWER_FILE = "CHILD_ANSWER_FILE"  # not TIDEGATE_*: that prefix belongs to the settings
+_STOP_SECONDS = 5.0
+
+
+def run_child(settings: Settings, argv: Sequence[str]) -> Any:
+    """Run the export environment's interpreter with `argv`, and return the document that it answered.
+
+    Raises:
+        TidegateError: what the child raised, under its own class and with its own message.
+        EnvironmentMissing: there is no export environment.
+    """
+    command = [str(export_python(settings.export_python)), *argv]
+    with tempfile.TemporaryDirectory(prefix="tidegate-child-") as folder:
+        answer = Path(folder) / "answer.json"
+        code = _wait(command, child_environment(os.environ) | {ANSWER_FILE: str(answer)})
+        document: dict[str, Any] = json.loads(answer.read_bytes()) if answer.is_file() else {}
+    if code == 0 and "answer" in document:
+        return document["answer"]
+    raise _error(document, code, argv)
+
+
+def train_example(settings: Settings, script: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Run a training script of `examples/` in the export environment.
+
+    Args:
+        settings: for the home folder and the export environment.
+        script: file name, such as `train_tfidf.py`.
+        arguments: its command line; `--home` is added.
+
+    Returns:
+        `{"run": URI to export, "run_id": ..., "model_uri": ...}`.
+
+    Raises:
+        TidegateError: no such script, or what the script refused.
+    """
+    places = [PACKAGE / "examples" / script, CHECKOUT / "examples" / script]  # in a wheel, in a checkout
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise TidegateError(f"no example {script!r} in {places[0].parent} or {places[1].parent}; reinstall Tidegate")
+    home_folder.prepare(settings)
+    document: dict[str, Any] = run_child(settings, [str(found), *arguments, "--home", str(settings.home.absolute())])
+    return document
+
+
+def _wait(command: Sequence[str], environment: dict[str, str]) -> int:
+    # stdout=2: what libraries print there is progress; the parent's stdout is for results.
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=2) as process:
+        try:
+            return process.wait()
+        except BaseException:  # Ctrl-C, or the caller's own end: the child ends first
+            process.terminate()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
+
+
+def _error(document: dict[str, Any], code: int, argv: Sequence[str]) -> TidegateError:
+    kind = getattr(errors, str(document.get("error")), None)
+    if isinstance(kind, type) and issubclass(kind, TidegateError):
+        return kind(document["message"])
+    what = Path(argv[0]).name if argv[0] != "-m" else argv[1]
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        return TidegateError(f"the export child ({what}) was killed by {name}; nothing was published, run it again")
+    by_code = {UsageError.exit_code: UsageError, GateRefused.exit_code: GateRefused}.get(code, TidegateError)
+    return by_code(f"the export child ({what}) stopped with exit code {code}; its own message is above")
+
+
+def answer(document: Any) -> None:
+    """In a child: hand the answer to the parent, or print it where a person started the child."""
+    _deliver({"answer": document}) or print(json.dumps(document))  # noqa: T201
+
+
+def refuse(error: TidegateError) -> NoReturn:
+    """In a child: hand the error to the parent, or print it, and exit with its code."""
+    if not _deliver({"error": _known_class(error), "message": str(error)}):
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    sys.exit(error.exit_code)
+
+
+def attend_parent() -> None:
+    """In a child: end when the parent does, however it died. Does nothing where a person started it."""
+    if ANSWER_FILE in os.environ:
+        threading.Thread(target=_end_with_parent, daemon=True, name="attend-parent").start()
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 4096):  # the parent writes nothing; an empty read says that it is gone
+        pass
+    os._exit(1)
+
+
+def _deliver(document: dict[str, Any]) -> bool:
+    file = os.environ.get(ANSWER_FILE)
+    if file is None:
+        return False
+    draft = Path(f"{file}.draft")
+    draft.write_text(json.dumps(document))
+    draft.replace(file)
+    return True
+
+
+def _known_class(error: TidegateError) -> str:
+    """The nearest class that `tidegate.errors` defines."""
+    return next(kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__))

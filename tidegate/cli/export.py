@@ -1,0 +1,183 @@
+"""`tidegate export` and `tidegate runs`: from a registered run to a published bundle, through the export child.
+
+`up` and `quickstart` call `export_run` too. The child publishes into the store on disk;
+this side loads what was published, so that every byte is verified once more before anyone serves it.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tidegate import home as home_folder
+from tidegate.bundle import Bundle, Evidence
+from tidegate.bundle_store import BundleStore, checked_name
+from tidegate.cli import app, children, console
+from tidegate.cli.options import AsJson, Home
+from tidegate.errors import UsageError
+from tidegate.settings import Settings
+
+DEFAULT_MAX_ACCURACY_DROP = 0.5  # points
+_CHILD = "tidegate.cli.export_child"
+
+runs = typer.Typer(no_args_is_help=True, help="What the registry holds.")
+app.add_typer(runs, name="runs")
+
+
+def export_run(
+    settings: Settings,
+    run: str,
+    name: str,
+    *,
+    data: Path | None = None,
+    text_column: str = "text",
+    label_column: str = "label",
+    max_accuracy_drop: float = DEFAULT_MAX_ACCURACY_DROP,
+    trust_pickle: bool = False,
+) -> Bundle:
+    """Export a run in the export environment and load the published bundle.
+
+    Args:
+        settings: for the home folder and the export environment.
+        run: models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH, or a directory.
+        name: the bundle's name.
+        data: CSV to verify on; None takes the run's own evaluation split.
+        text_column: column of the texts in `data`.
+        label_column: column of the labels in `data`.
+        max_accuracy_drop: most points of accuracy that a variant may lose against the source model.
+        trust_pickle: load pickles, which may run any code (in the child).
+
+    Raises:
+        TidegateError: whatever the child raised; GateRefused when no variant passed.
+    """
+    checked_name(name)
+    if data is not None and not data.is_file():
+        raise UsageError(f"--data {data}: no such file")
+    home_folder.prepare(settings)
+    request = {
+        "home": str(settings.home.absolute()),
+        "run": run,
+        "name": name,
+        "data": str(data.absolute()) if data else None,
+        "text_column": text_column,
+        "label_column": label_column,
+        "max_accuracy_drop": max_accuracy_drop,
+        "trust_pickle": trust_pickle,
+    }
+    published = _ask(settings, "export", request)
+    return BundleStore(settings.bundles_dir).load(name, published["version"])
+
+
+def default_name(run: str) -> str:
+    """The bundle name that a run suggests: the registered name, or the last part of a path.
+
+    Raises:
+        UsageError: nothing in it can be a name.
+    """
+    last = run.removeprefix("models:/").partition("@")[0] if run.startswith("models:/") else run.rstrip("/")
+    parts = last.split("/")
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", parts[0] if run.startswith("models:/") else parts[-1]).strip("-_")[:64]
+    if not name:
+        raise UsageError(f"{run!r} suggests no name for the bundle; give one with --name")
+    return name
+
+
+@app.command("export")
+def export(
+    run: Annotated[str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH or a directory")],
+    name: Annotated[str, typer.Option("--name", help="Name of the bundle.")],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="CSV to verify on. [default: the run's evaluation split]")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="Column of the texts in --data.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Column of the labels in --data.")] = "label",
+    max_accuracy_drop: Annotated[
+        float, typer.Option(min=0, max=100, help="Most points of accuracy that a variant may lose.")
+    ] = DEFAULT_MAX_ACCURACY_DROP,
+    trust_pickle: Annotated[
+        bool,
+        typer.Option("--trust-pickle", help="Load pickles, which may run any code; only if you trust their maker."),
+    ] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a run into a verified bundle: ONNX, quantized, compared with the source model, published."""
+    bundle = export_run(
+        Settings.load(home=home),
+        run,
+        name,
+        data=data,
+        text_column=text_column,
+        label_column=label_column,
+        max_accuracy_drop=max_accuracy_drop,
+        trust_pickle=trust_pickle,
+    )
+    if as_json:
+        console.json(bundle.manifest.model_dump(mode="json"))
+        return
+    manifest = bundle.manifest
+    title = (
+        f"{manifest.name}/{manifest.version} serves {manifest.chosen}; verified on {manifest.evidence[0].rows} texts"
+    )
+    rows = [_source_cells(manifest.evidence[0]), *map(_cells, manifest.evidence)]
+    console.table(title, _COLUMNS, rows)
+    for evidence in manifest.evidence:
+        if not evidence.accepted:
+            console.say(f"{evidence.variant} was refused: it {evidence.refusal}")
+
+
+_COLUMNS = ["variant", "agree %", "max diff", "accuracy %", "macro-F1 %", "MB", "p50 ms", "texts/s"]
+
+
+def _source_cells(evidence: Evidence) -> list[str]:
+    return ["source model", "", "", _percent(evidence.source_accuracy), _percent(evidence.source_macro_f1), "", "", ""]
+
+
+def _cells(evidence: Evidence) -> list[str]:
+    return [
+        evidence.variant if evidence.accepted else f"{evidence.variant} (refused)",
+        f"{evidence.agreement * 100:.2f}",
+        f"{evidence.max_abs_error:.4f}",
+        _percent(evidence.accuracy, evidence.accuracy_interval),
+        _percent(evidence.macro_f1, evidence.macro_f1_interval),
+        f"{evidence.size_bytes / 1e6:.1f}",
+        f"{evidence.latency_p50_seconds * 1e3:.2f}",
+        f"{evidence.throughput_texts_per_second:.0f}",
+    ]
+
+
+def _percent(share: float, interval: tuple[float, float] | None = None) -> str:
+    between = f" {interval[0] * 100:.1f}-{interval[1] * 100:.1f}" if interval else ""
+    return f"{share * 100:.1f}{between}"
+
+
+@runs.command("list")
+def list_runs(home: Home = None, as_json: AsJson = False) -> None:
+    """Registered models, newest version first."""
+    found = _ask(Settings.load(home=home), "list_runs", {})
+    if as_json:
+        console.json(found)
+        return
+    if not found:
+        console.say("the registry has no models; examples/train_tfidf.py --register NAME makes one")
+        return
+    rows = [[row["uri"], ", ".join(row["aliases"]), row["run_id"][:8], _number(row, "accuracy")] for row in found]
+    console.table("registered models", ["run", "aliases", "run id", "accuracy"], rows)
+
+
+@runs.command("show")
+def show_run(run: str, home: Home = None) -> None:
+    """Params, metrics and data sets of a run, as JSON."""
+    console.json(_ask(Settings.load(home=home), "show_run", {"run": run}))
+
+
+def _number(row: dict[str, Any], metric: str) -> str:
+    value = row["metrics"].get(f"evaluation_{metric}")
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _ask(settings: Settings, action: str, arguments: dict[str, Any]) -> Any:
+    request = arguments | {"tracking_uri": home_folder.tracking_uri(settings.home)}
+    return children.run_child(settings, ["-m", _CHILD, action, json.dumps(request)])

@@ -1,0 +1,64 @@
+"""`tidegate quickstart`: from nothing to two served, demoed, monitored models, on embedded defaults.
+
+Trains both example recipes on the synthetic headlines, registers them in the embedded MLflow store, exports
+them and serves them. What is there already is not made again, so the second start takes seconds.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from tidegate.bundle_store import BundleStore
+from tidegate.cli import app, console
+from tidegate.cli.options import Home
+from tidegate.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One example script, the arguments that keep it short, and the model it registers."""
+
+    model: str
+    script: str
+    arguments: tuple[str, ...]
+
+
+# Sized for 2 cores and 3 minutes in all: the transformer trains its upper layers for a few passes.
+RECIPES = (
+    Recipe("headlines", "finetune_transformer.py", ("--rows", "1500", "--epochs", "2", "--freeze-layers", "3")),
+    Recipe("headlines-tfidf", "train_tfidf.py", ("--rows", "3000")),
+)
+
+
+@app.command()
+def quickstart(
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 picks a free one. [default: 8080]", show_default=False)
+    ] = None,
+    exit_when_ready: Annotated[
+        bool, typer.Option(help="Stop, with exit code 0, once everything answers (for CI).")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """From nothing to served, demoed, monitored models: trains, exports and serves the examples."""
+    from tidegate.cli import gateway
+
+    settings = Settings.load(home=home, port=port)
+    for step, recipe in enumerate(_missing(settings), start=1):
+        _make(settings, recipe, step)
+    gateway.run(settings, exit_when_ready=exit_when_ready)
+
+
+def _missing(settings: Settings) -> list[Recipe]:
+    present = BundleStore(settings.bundles_dir).names()
+    return [recipe for recipe in RECIPES if recipe.model not in present]
+
+
+def _make(settings: Settings, recipe: Recipe, step: int) -> None:
+    from tidegate.cli.children import train_example
+    from tidegate.cli.export import export_run
+
+    console.say(f"[bold]{step}. {recipe.model}[/]: training {recipe.script} on synthetic headlines")
+    train_example(settings, recipe.script, [*recipe.arguments, "--register", recipe.model, "--alias", "champion"])
+    export_run(settings, f"models:/{recipe.model}@champion", recipe.model)

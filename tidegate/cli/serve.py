@@ -1,0 +1,62 @@
+"""`tidegate serve` and `tidegate up`: from bundles, or from a run, to a running gateway."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.bundle_store import CHAMPION, BundleStore
+from tidegate.cli import app, console
+from tidegate.cli.options import Home
+from tidegate.settings import Settings
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 picks a free one. [default: 8080]", show_default=False)
+]
+OpenToAll = Annotated[
+    bool | None, typer.Option("--open", help="Serve beyond loopback without an API key.", show_default=False)
+]
+DeviceName = Annotated[
+    str | None, typer.Option("--device", help="auto, cpu or cuda:N. [default: auto]", show_default=False)
+]
+
+
+@app.command()
+def serve(
+    host: Host = None, port: Port = None, device: DeviceName = None, open: OpenToAll = None, home: Home = None
+) -> None:
+    """Serve every bundle of the store: REST, demos, metrics and monitoring."""
+    from tidegate.cli import gateway
+
+    gateway.run(Settings.load(home=home, host=host, port=port, device=device, open=open or None))
+
+
+@app.command()
+def up(
+    run: Annotated[
+        str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH, or a directory.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name to serve it under. [default: the registered name]", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="CSV to verify on, in place of the run's own evaluation data.")
+    ] = None,
+    trust_pickle: Annotated[bool, typer.Option(help="Load pickles of this run; they can run any code.")] = False,
+    host: Host = None,
+    port: Port = None,
+    device: DeviceName = None,
+    open: OpenToAll = None,
+    home: Home = None,
+) -> None:
+    """Export a run, make it the champion, and serve it."""
+    from tidegate.cli import gateway
+    from tidegate.cli.export import default_name, export_run
+
+    settings = Settings.load(home=home, host=host, port=port, device=device, open=open or None)
+    bundle = export_run(settings, run, name or default_name(run), data=data, trust_pickle=trust_pickle)
+    manifest = bundle.manifest
+    BundleStore(settings.bundles_dir).set_alias(manifest.name, CHAMPION, manifest.version)
+    console.say(f"{manifest.name}: champion -> {manifest.version}")
+    gateway.run(settings)

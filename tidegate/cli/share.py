@@ -1,0 +1,111 @@
+"""`tidegate share`: links that open the demo of one model, for a while, to whoever has them."""
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate import home as home_folder
+from tidegate.bundle_store import BundleStore
+from tidegate.cli import app, console
+from tidegate.cli.options import AsJson, Home
+from tidegate.errors import UsageError
+from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from demos.share import ShareLinks
+
+share = typer.Typer(no_args_is_help=True, help="Links that open one demo, for a while, to whoever has them.")
+app.add_typer(share, name="share")
+
+_UNITS_SECONDS = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (mapped away, not bound)
+
+
+@share.command("create")
+def create(
+    model: str,
+    expires: Annotated[str, typer.Option(help="How long it opens the demo: 30m, 12h or 7d.")] = "7d",
+    home: Home = None,
+) -> None:
+    """Print a link that opens the demo of MODEL and nothing else; it is as secret as the way you send it."""
+    settings = Settings.load(home=home)
+    base, lifetime_seconds = base_url(settings), seconds(expires)
+    BundleStore(settings.bundles_dir).resolve(model, "champion")
+    share_id, token = _links(settings).create(model, lifetime_seconds)
+    console.out(f"{base}/demo/{model}?share={token}")
+    console.say(
+        f"share {share_id} opens the demo of {model} for {expires}; `tidegate share revoke {share_id}` closes it"
+    )
+
+
+@share.command("list")
+def list_shares(home: Home = None, as_json: AsJson = False) -> None:
+    """Every link ever made, newest first; the links themselves are not kept."""
+    links = _links(Settings.load(home=home))
+    now = links.clock()
+    rows: list[dict[str, Any]] = [
+        {
+            "id": one.id,
+            "model": one.model,
+            "state": one.state(now),
+            "created_at": _instant(one.created_at),
+            "expires_at": _instant(one.expires_at),
+            "revoked_at": _instant(one.revoked_at),
+        }
+        for one in links.list()
+    ]
+    if as_json:
+        console.json(rows)
+    elif not rows:
+        console.say("no share links; `tidegate share create M --expires 7d` makes one")
+    else:
+        columns = ["id", "model", "state", "created_at", "expires_at"]
+        console.table("share links", columns, [[row[column] for column in columns] for row in rows])
+
+
+@share.command("revoke")
+def revoke(share_id: Annotated[str, typer.Argument(metavar="ID")], home: Home = None) -> None:
+    """Close a link; a running server refuses it within a second."""
+    _links(Settings.load(home=home)).revoke(share_id)
+    console.say(f"share {share_id} is closed")
+
+
+def seconds(text: str) -> float:
+    """`30m`, `12h` or `7d` in seconds.
+
+    Raises:
+        UsageError: anything else.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--expires {text!r} is no duration; write minutes, hours or days: 30m, 12h, 7d")
+    return int(match[1]) * _UNITS_SECONDS[match[2]]
+
+
+def base_url(settings: Settings) -> str:
+    """Where visitors reach the server, without a trailing slash.
+
+    Raises:
+        UsageError: the port is only known to the running server.
+    """
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    if settings.port == 0:
+        raise UsageError("port 0 is picked anew at each start; set TIDEGATE_PUBLIC_URL to the address of the server")
+    host = _ANY_ADDRESS.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _links(settings: Settings) -> "ShareLinks":
+    from demos.share import ShareLinks
+    from tidegate.store import open_database
+
+    home_folder.prepare(settings)
+    return ShareLinks(open_database(settings.state_url), home_folder.signing_secret(settings.home))
+
+
+def _instant(unix_seconds: float | None) -> str | None:
+    return None if unix_seconds is None else datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")
