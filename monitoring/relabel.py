@@ -131,13 +131,14 @@ def depths(connection: Connection) -> dict[str, int]:
 
 
 def stats(database: Engine, model: str | None = None) -> list[dict[str, Any]]:
-    """Items per model, state, reason and label given: what stands on the queue and what came back."""
+    """Items per model, state and reason: what stands on the queue and what came back."""
     columns = (table.c.model, table.c.state, table.c.reason)
     query = select(*columns, func.count().label("items")).group_by(*columns).order_by(*columns)
     if model is not None:
         query = query.where(table.c.model == model)
     with database.connect() as connection:
-        return [dict(row._mapping) for row in connection.execute(query)]
+        names = ("model", "state", "reason", "items")
+        return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
 
 
 def take_labels(

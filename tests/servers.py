@@ -33,11 +33,17 @@ class Server:
 
 
 @contextmanager
-def running(arguments: Sequence[str], home: Path) -> Iterator[Server]:
-    """Run `tidegate ARGUMENTS --home HOME --port 0` until the block ends; fails if it never says `ready`."""
+def running(arguments: Sequence[str], home: Path, **variables: str) -> Iterator[Server]:
+    """Run `tidegate ARGUMENTS --home HOME --port 0` until the block ends; fails if it never says `ready`.
+
+    Args:
+        arguments: the command and its options.
+        home: its home folder.
+        variables: environment variables to set for it.
+    """
     command = [*TIDEGATE, *arguments, "--home", str(home), "--port", "0"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment() | variables
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -1,5 +1,7 @@
 """A window is ok, drifted or insufficient; what drifted is named, worst first."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,11 +9,11 @@ import pytest
 from monitoring import drift, profiles
 from monitoring.features import record_features
 from monitoring.reference import Reference, load_reference
-from tests import bundles
 from tests.monitoring.conftest import House
+from tidegate.records import Record
 
 
-def score(house: House, records: list[bundles.Record], reference: Reference | None = None) -> drift.WindowScore:
+def score(house: House, records: list[Record], reference: Reference | None = None) -> drift.WindowScore:
     profile = profiles.profile_frame(record_features(records))
     return drift.score(profile, reference or load_reference(house.bundle))
 
@@ -46,9 +48,7 @@ def test_another_mix_of_classes_alone_is_seen(house: House) -> None:
 
 
 def test_a_class_unknown_to_the_reference_is_told_as_other(house: House) -> None:
-    strange = [
-        bundles.Record(**{f: getattr(r, f) for f in r.__slots__} | {"label": "new"}) for r in house.usual(60, "a")
-    ]
+    strange = [replace(r, label="new") for r in house.usual(60, "a")]
     label = next(f for f in score(house, strange).features if f.name == "label")
 
     assert isinstance(label.window, dict)

@@ -39,7 +39,7 @@ def test_shares_of_a_known_text() -> None:
 @given(
     st.lists(st.lists(st.floats(0, 1), min_size=3, max_size=3), min_size=1, max_size=6).map(np.array),
 )
-def test_prediction_features_stay_in_range_also_where_rows_do_not_sum_to_one(scores: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_prediction_features_stay_in_range_also_where_rows_do_not_sum_to_one(scores: np.ndarray) -> None:
     frame = features.prediction_features(scores, [False] * len(scores))
 
     assert frame.columns.tolist() == list(features.PREDICTION)

@@ -1,0 +1,59 @@
+"""Of the drifted windows' inputs the most uncertain distinct ones go onto the queue, and none that it knows."""
+
+from dataclasses import replace
+
+from sqlalchemy import select
+
+from monitoring import relabel, selection
+from tests.monitoring.conftest import House
+from tidegate.records import Record
+from tidegate.store import windows
+
+
+def with_margins(house: House, prefix: str, margins: list[float]) -> list[Record]:
+    records = house.novel(len(margins), prefix)
+    return [
+        replace(record, scores=((1 + margin) / 2, (1 - margin) / 2, 0.0))
+        for record, margin in zip(records, margins, strict=True)
+    ]
+
+
+def enqueue(house: House, most: int, ids: list[int] | None = None) -> list[str]:
+    """Select from the given windows, or all; gives the predictions on the queue."""
+    with house.database.begin() as connection:
+        every = list(connection.scalars(select(windows.c.id)))
+        selection.enqueue_uncertain(connection, ids or every, most, at=1.0)
+    return sorted(item.prediction_id for item in relabel.list_items(house.database))
+
+
+def test_the_smallest_margins_are_taken(house: House) -> None:
+    house.writer().write(with_margins(house, "a", [0.9, 0.1, 0.5, 0.0, 0.3]))
+
+    assert enqueue(house, 3) == ["a1", "a3", "a4"]
+
+
+def test_texts_that_differ_in_case_and_spaces_only_are_one(house: House) -> None:
+    first, second, third = with_margins(house, "a", [0.0, 0.1, 0.2])
+    house.writer().write([first, replace(second, text=f" {first.text.upper()}\n"), third])
+
+    assert enqueue(house, 2) == ["a0", "a2"]
+
+
+def test_what_the_queue_knows_does_not_count(house: House) -> None:
+    house.writer().write(with_margins(house, "a", [0.0, 0.1, 0.2, 0.3]))
+
+    assert enqueue(house, 2) == ["a0", "a1"]
+    assert enqueue(house, 2) == ["a0", "a1", "a2", "a3"]
+    assert enqueue(house, 2) == ["a0", "a1", "a2", "a3"]
+
+
+def test_other_windows_are_left_alone(house: House) -> None:
+    house.writer(window_rows=50, relabel_per_alert=0).write(with_margins(house, "a", [0.0] * 50 + [0.5] * 50))
+
+    assert enqueue(house, 2, ids=[2]) == ["a50", "a51"]
+
+
+def test_none_are_taken_when_none_are_wanted(house: House) -> None:
+    house.writer().write(with_margins(house, "a", [0.0]))
+
+    assert enqueue(house, 0) == []

@@ -1,0 +1,243 @@
+"""The main job, end to end, as a new user runs it: real processes, real HTTP, real data where it is at hand.
+
+`answers.py` asks the source models in the export environment through MLflow's own loaders, not through ours.
+"""
+
+import csv
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import httpx
+import pytest
+
+from tests.servers import TIDEGATE, Server, environment, export_python, running, shared_data, tidegate
+from tidegate.environments import CHECKOUT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+Rows = list[tuple[str, str]]
+T = TypeVar("T")
+TRAIN = {
+    # One pass over half of the data with the lower layers frozen: what these tests ask does not need more.
+    "phrases": ("finetune_transformer.py", "--max-steps", "60", "--freeze-layers", "3", "--learning-rate", "3e-4"),
+    "phrases-tfidf": ("train_tfidf.py", "--threshold", "quartile"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A home with both models trained, registered and exported; the sentences that neither has seen."""
+
+    home: Path
+    held_out: Rows
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Train both examples on four fifths of financial_phrasebank and register them; `up` exports the first."""
+    home = tmp_path_factory.mktemp("world")
+    rows = _read(shared_data("financial_phrasebank.csv"))
+    Random(0).shuffle(rows)
+    held_out, training = rows[:825], rows[825:]
+    data = home / "training.csv"
+    with data.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *training])
+    for name, (script, *arguments) in TRAIN.items():
+        command = [export_python(), CHECKOUT / "examples" / script, "--data", data, "--home", home]
+        _run([*map(str, command), "--register", name, "--alias", "champion", *arguments])
+    return World(home, held_out)
+
+
+@pytest.fixture(scope="module")
+def server(world: World) -> Iterator[Server]:
+    """`tidegate up` of the transformer, with the TF-IDF model exported beside it."""
+    tidegate("export", "models:/phrases-tfidf@champion", "--name", "phrases-tfidf", "--home", world.home)
+    with running(["up", "models:/phrases@champion"], world.home) as server:
+        yield server
+
+
+def test_a_hundred_sentences_get_the_labels_of_the_source_models(world: World, server: Server) -> None:
+    texts = [text for text, _ in world.held_out[:100]]
+    for name in TRAIN:
+        with server.client() as client:
+            answers = [_ask(client, name, text) for text in texts]
+
+        assert answers == _source_labels(world.home, name, texts), name
+
+
+def test_held_out_headlines_raise_no_alert_and_movie_reviews_do(world: World, server: Server) -> None:
+    reviews = [text for text, _ in _read(shared_data("movie_reviews.csv"))]
+    Random(0).shuffle(reviews)
+    for name in TRAIN:
+        with server.client() as client:
+            _send(client, name, [text for text, _ in world.held_out])
+            quiet = client.get(f"/models/{name}/drift").json()
+            _send(client, name, reviews[: len(world.held_out)])
+            loud = client.get(f"/models/{name}/drift").json()
+
+        assert (quiet["status"], quiet["alert"]) == ("ok", False), quiet
+        assert (loud["status"], loud["alert"]) == ("drift", True), loud
+        told = json.loads(tidegate("drift", name, "--json", "--home", world.home).stdout)
+        assert (told["status"], told["alert"]) == ("drift", True)
+        queued = json.loads(tidegate("relabel", "list", name, "--json", "--home", world.home).stdout)
+        assert len(queued) == 50
+        assert {item["text"] for item in queued} <= set(reviews)
+        alerts = json.loads(tidegate("alerts", "list", "--json", "--home", world.home).stdout)
+        assert [alert["model"] for alert in alerts].count(name) == 1
+
+
+def test_labels_come_back_from_label_studio(world: World, server: Server, tmp_path: Path) -> None:
+    tasks_file = tmp_path / "tasks.json"
+    tidegate("relabel", "export", "phrases", "--format", "labelstudio", "--output", tasks_file, "--home", world.home)
+    tasks = json.loads(tasks_file.read_text())
+    choice = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["neutral"]}}
+    for task in tasks:
+        task["annotations"] = [{"result": [choice]}]
+    tasks_file.write_text(json.dumps(tasks))
+
+    tidegate("relabel", "import", tasks_file, "--format", "labelstudio", "--home", world.home)
+
+    left = json.loads(tidegate("relabel", "list", "phrases", "--json", "--home", world.home).stdout)
+    assert len(tasks) >= 50
+    assert left == []
+
+
+def test_a_changed_byte_is_refused_by_name_and_stops_no_other_model(world: World, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(world.home / "bundles", home / "bundles")
+    victim = next((home / "bundles" / "phrases-tfidf" / "1").glob("*.onnx"))
+    content = bytearray(victim.read_bytes())
+    content[len(content) // 2] ^= 1
+    victim.write_bytes(bytes(content))
+
+    port = _free_port()
+    command = [*TIDEGATE, "serve", "--home", str(home), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as process:
+        url = f"http://127.0.0.1:{port}"
+        states = _wait_for(lambda: _loaded(url))
+        answered = httpx.post(f"{url}/models/phrases/predict", json={"inputs": "Profit rose"}).status_code
+        refused = httpx.post(f"{url}/models/phrases-tfidf/predict", json={"inputs": "Profit rose"})
+        process.terminate()
+        printed = process.communicate()[0]
+
+    assert states["phrases"]["status"] == "ready"
+    assert victim.name in states["phrases-tfidf"]["error"]
+    assert (answered, refused.status_code) == (200, 503)
+    assert b"ready http" not in printed
+
+
+def test_quickstart_ends_ready_and_its_curl_line_works(tmp_path: Path) -> None:
+    export_python()
+    first = tidegate("quickstart", "--exit-when-ready", "--home", tmp_path, "--port", "0")
+    assert re.search(r"^ready http://127\.0\.0\.1:\d+$", first.stdout.strip())
+
+    with running(["quickstart"], tmp_path) as server:
+        _wait_for(lambda: any("curl" in line for line in server.stderr))
+        curl = next(line for line in server.stderr if line.strip().startswith("curl"))
+        answered = subprocess.run(curl, shell=True, check=True, capture_output=True, text=True).stdout  # noqa: S602
+        labels = {entry["label"] for entry in json.loads(answered)[0]}
+        pages = [line.split()[1] for line in server.stderr if re.match(r"\s+(demo|docs|metrics)\s", line)]
+
+        assert labels == {"negative", "neutral", "positive"}
+        assert len(pages) == 4
+        for page in pages:
+            assert httpx.get(page, follow_redirects=True).status_code == 200, page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["up", "models:/none@champion"], 1, "none"),
+        (["export", "models:/none/1", "--name", "m"], 1, "none"),
+        (["export", "runs:/0123456789abcdef/model", "--name", "m"], 1, "0123456789abcdef"),
+        (["export", "not-a-run", "--name", "m"], 1, "not-a-run"),
+        (["export", "models:/x@y", "--name", "../m"], 2, "'../m'"),
+        (["export", "models:/phrases-tfidf@champion", "--name", "m", "--data", "/nowhere.csv"], 2, "nowhere.csv"),
+        (["serve"], 1, "quickstart"),
+        (["serve", "--host", "0.0.0.0"], 2, "TIDEGATE_API_KEY"),
+        (["serve", "--port", "99999"], 2, "port"),
+        (["drift", "none"], 1, "none"),
+        (["share", "create", "none"], 1, "none"),
+        (["share", "create", "none", "--expires", "soon"], 2, "soon"),
+        (["loadtest", "http://127.0.0.1:9", "--model", "m"], 1, "127.0.0.1:9"),
+        (["bundles", "show", "none"], 1, "none"),
+    ],
+)
+def test_bad_input_to_a_command_is_one_clear_line(
+    world: World, tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    home = world.home if arguments[0] == "export" else tmp_path
+    options: list[str] = [] if arguments[0] == "loadtest" else ["--home", str(home)]
+
+    done = tidegate(*arguments, *options, check=False)
+
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def _read(file: Path) -> Rows:
+    with file.open(newline="", encoding="utf-8") as lines:
+        return [(row["text"], row["label"]) for row in csv.DictReader(lines)]
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _ask(client: httpx.Client, model: str, text: str) -> str:
+    response = client.post(f"/models/{model}/predict", json={"inputs": text, "parameters": {"top_k": 1}})
+    assert response.status_code == 200, response.text
+    label: str = response.json()[0][0]["label"]
+    return label
+
+
+def _send(client: httpx.Client, model: str, texts: list[str]) -> None:
+    for start in range(0, len(texts), 100):
+        response = client.post(f"/models/{model}/predict", json={"inputs": texts[start : start + 100]})
+        assert response.status_code == 200, response.text
+
+
+def _source_labels(home: Path, model: str, texts: list[str]) -> list[str]:
+    asked = home / f"{model}.asked.json"
+    asked.write_text(json.dumps(texts))
+    script = Path(__file__).with_name("answers.py")
+    labels: list[str] = json.loads(_run([str(export_python()), str(script), str(home), model, str(asked)]))
+    return labels
+
+
+def _wait_for(condition: Callable[[], T]) -> T:
+    deadline = time.monotonic() + 60
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def _loaded(url: str) -> dict[str, dict[str, str]]:
+    """States of all models, once none is loading; empty before."""
+    try:
+        states: dict[str, dict[str, str]] = httpx.get(f"{url}/readyz").json()["models"]
+    except httpx.ConnectError:
+        return {}
+    return {} if any(state["status"] == "loading" for state in states.values()) else states
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
