@@ -12,7 +12,8 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
-from tidegate.errors import Overloaded, TidegateError
+from demos.client import explain
+from tidegate.errors import Forbidden, Overloaded, TidegateError, Unauthorized
 
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -26,6 +27,7 @@ CLOSED_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _HEADINGS = {401: "This link does not open anything", 403: "This is closed to you", 404: "There is nothing here"}
+_OTHERWISE = "This does not work now"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>{heading}</title><style>
@@ -45,8 +47,8 @@ small {{ display: block; margin-top: 1.5rem; color: #5b727c }}
 
 def refusal(error: TidegateError, scope: Scope) -> Response:
     """The answer to a request that is refused with `error`: HTML where the caller prefers it, else a problem."""
-    status = error.status
-    response = _page(error) if _wants_page(scope) else _problem(error)
+    status, message = error.status, _message(error, scope)
+    response = _page(status, message) if _wants_page(scope) else _problem(status, message)
     response.headers.update(SECURITY_HEADERS)
     response.headers["content-security-policy"] = CLOSED_POLICY
     response.headers["cache-control"] = "no-store"
@@ -61,21 +63,20 @@ def _wants_page(scope: Scope) -> bool:
     return "text/html" in Headers(scope=scope).get("accept", "")
 
 
-def _page(error: TidegateError) -> Response:
-    message = str(error)
-    content = _PAGE.format(
-        heading=_HEADINGS.get(error.status, "This does not work now"),
-        message=escape(message[:1].upper() + message[1:]),
-        status=error.status,
+def _message(error: TidegateError, scope: Scope) -> str:
+    """A visitor learns nothing of the server's paths or of its other models."""
+    if "tidegate.share" in scope and not isinstance(error, Unauthorized | Forbidden):
+        return explain(error)
+    return str(error)
+
+
+def _page(status: int, message: str) -> Response:
+    sentence = escape(message[:1].upper() + message[1:].rstrip("."))
+    return HTMLResponse(
+        _PAGE.format(heading=_HEADINGS.get(status, _OTHERWISE), message=sentence, status=status), status
     )
-    return HTMLResponse(content, error.status)
 
 
-def _problem(error: TidegateError) -> Response:
-    problem = {
-        "type": "about:blank",
-        "title": HTTPStatus(error.status).phrase,
-        "status": error.status,
-        "detail": str(error),
-    }
-    return Response(orjson.dumps(problem), error.status, media_type="application/problem+json")
+def _problem(status: int, message: str) -> Response:
+    problem = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": message}
+    return Response(orjson.dumps(problem), status, media_type="application/problem+json")

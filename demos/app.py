@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +25,7 @@ from demos.page import build_page
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.theme import STYLESHEET, theme
 from tidegate.bundle_store import BundleStore
-from tidegate.errors import Forbidden, ModelNotFound, TidegateError
+from tidegate.errors import Forbidden, ModelNotFound, PayloadTooLarge, TidegateError
 
 PREFIX = "/demo"
 
@@ -72,6 +73,10 @@ class Demos:
         try:
             path = _wanted(scope)
             page = await self._page(path.model)
+            if scope["method"] == "POST":
+                receive = await _read_ahead(scope, receive, self._gateway.settings.max_body_bytes)
+        except ClientDisconnect:
+            return
         except TidegateError as error:
             await refusal(error, scope)(scope, receive, send)
             return
@@ -138,6 +143,26 @@ def _wanted(scope: Scope) -> DemoPath:
     if not path.allows(scope["method"]):
         raise Forbidden(f"the demo of {path.model!r} needs no {scope['method']} of this path, so it is closed")
     return path
+
+
+async def _read_ahead(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+    """Read a body that Gradio would take at any size, and hand it on.
+
+    Raises:
+        PayloadTooLarge: more than the gateway takes elsewhere.
+        ClientDisconnect: the caller left before the end.
+    """
+    body = bytearray()
+    async for chunk in Request(scope, receive).stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise PayloadTooLarge(f"the body has more than {max_bytes:,} bytes; send a shorter text")
+    unread: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def replay() -> Message:
+        return unread.pop() if unread else await receive()
+
+    return replay
 
 
 async def _serve_page(page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

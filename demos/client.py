@@ -23,6 +23,7 @@ from tidegate.errors import (
     TidegateError,
 )
 from tidegate.records import Monitor
+from tidegate.settings import Settings
 from tidegate.tasks import Answer
 
 MAX_COMMENT_CHARS = 1_000
@@ -77,6 +78,11 @@ class Gateway(Protocol):
         ...
 
     @property
+    def settings(self) -> Settings:
+        """The limits that hold for the API too."""
+        ...
+
+    @property
     def monitor(self) -> Monitor:
         """Where corrections go; its calls block."""
         ...
@@ -109,11 +115,12 @@ class Client:
         """Classify one text.
 
         Raises:
-            InvalidInput: the text is blank, or the gateway does not take it.
+            InvalidInput: the text is blank, too long, or no text.
             RequestError: what the gateway raises when it cannot answer now.
         """
         if not text.strip():
             raise InvalidInput("there is no text yet; write one, or choose an example")
+        _check(text, "text", self.gateway.settings.max_text_chars)
         started = time.perf_counter()
         predictions = await self.gateway.repository.get(self.model).predict([text])
         seconds = time.perf_counter() - started
@@ -123,14 +130,21 @@ class Client:
         """Hand in the right label of a prediction and return the id of its relabel item.
 
         Raises:
-            InvalidInput: no label was chosen, or the comment is too long.
+            InvalidInput: no label was chosen, or the comment is too long or no text.
             PredictionNotFound: the prediction is no longer kept.
         """
         if not label:
             raise InvalidInput("choose the right label first")
-        if len(comment) > MAX_COMMENT_CHARS:
-            raise InvalidInput(f"the comment has {len(comment)} characters; {MAX_COMMENT_CHARS} are the most")
+        _check(comment, "comment", MAX_COMMENT_CHARS)
         return await asyncio.to_thread(self.gateway.monitor.feedback, prediction_id, label, comment.strip())
+
+
+def _check(text: str, name: str, max_chars: int) -> None:
+    """Refuse what the API refuses too; Gradio's JSON reader lets halves of surrogate pairs through."""
+    if len(text) > max_chars:
+        raise InvalidInput(f"the {name} has {len(text):,} characters; {max_chars:,} are the most")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise InvalidInput(f"the {name} holds half a character, which no encoding can carry; paste it again")
 
 
 def explain(error: TidegateError) -> str:

@@ -25,6 +25,8 @@ from tidegate.errors import Forbidden, NotReady, RequestError
 COOKIE = "tidegate_share"
 PARAMETER = "share"
 CACHE_SECONDS = 0.5
+# The cookie outlives its link by this much, so that a late visitor reads that it has ended, not "needs a key".
+COOKIE_GRACE_SECONDS = 7 * 24 * 3_600
 POLICY_VIOLATION = 1008  # WebSocket close code, RFC 6455 section 7.4.1
 _MOST_CACHED = 1_024
 
@@ -93,7 +95,7 @@ class ShareGuard:
         response.set_cookie(
             COOKIE,
             token.value,
-            max_age=max(1, int(share.expires_at - self._links.clock())),
+            max_age=int(share.expires_at - self._links.clock()) + COOKIE_GRACE_SECONDS,
             path=_cookie_path(path, scope),
             secure=scope.get("scheme") == "https",
             httponly=True,

@@ -25,8 +25,11 @@ from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
 from tidegate.engine import Engine
 from tidegate.errors import InvalidInput, ModelNotFound, PredictionNotFound, TidegateError
+from tidegate.settings import Settings
 from tidegate.store import open_database, relabel_items
 from tidegate.tasks import Answer, decide
+
+SETTINGS = Settings(max_text_chars=1_000, max_body_bytes=10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ class Gateway:
 
     repository: Models
     monitor: TableMonitor
+    settings: Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,9 @@ def build_house(home: Path) -> House:
         "headline-sentiment": bundles.sentiment(store, "headline-sentiment", threshold=0.6, fallback="unsure"),
         "other": bundles.wordpieces(store, "other"),
     }
-    gateway = Gateway(Models({name: EngineModel(bundle, monitor) for name, bundle in served.items()}), monitor)
+    gateway = Gateway(
+        Models({name: EngineModel(bundle, monitor) for name, bundle in served.items()}), monitor, SETTINGS
+    )
     app = FastAPI()
 
     @app.get("/metrics")

@@ -146,6 +146,13 @@ def ask(house: House, fn_index: int, data: list[Any], session: str = "s1", cooki
     return done
 
 
+def said(markup: str) -> str:
+    """The label that an answer gives."""
+    found = re.search(r'class="tg-answer">([^<]*)', markup)
+    assert found
+    return found[1].strip()
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> House:
     return build_house(tmp_path)
@@ -156,7 +163,7 @@ def test_an_answer_and_a_correction_travel_through_the_page(fresh: House) -> Non
     prediction_id = answered[1]
     reported = ask(fresh, 4, [prediction_id, "neutral", "only expected"])["output"]["data"]
 
-    assert "positive" in answered[0]
+    assert said(answered[0]) == "positive"
     assert answered[2]["visible"] is True
     assert reported[0]["visible"] is False
     assert "on the relabel queue" in reported[1]["value"]
@@ -168,13 +175,13 @@ def test_a_sample_fills_the_text_and_is_answered(fresh: House) -> None:
     answered = ask(fresh, 2, [])["output"]["data"]
 
     assert answered[0] == "shares fell after the warning"
-    assert "negative" in answered[1]
+    assert said(answered[1]) == "neutral"
 
 
 def test_a_visitor_with_a_link_is_answered_too(fresh: House) -> None:
     _, token = fresh.links.create(MODEL, 60)
 
-    assert "positive" in ask(fresh, 0, [TEXT], cookie=f"{COOKIE}={token}")["output"]["data"][0]
+    assert said(ask(fresh, 0, [TEXT], cookie=f"{COOKIE}={token}")["output"]["data"][0]) == "positive"
 
 
 @pytest.mark.parametrize("text", ["", "   "])
@@ -203,6 +210,39 @@ def test_a_correction_without_a_label_or_for_an_unknown_prediction_is_explained(
     assert fresh.queue() == []
 
 
+def test_a_body_longer_than_the_gateway_takes_is_refused_announced_or_not(live: Live) -> None:
+    announced = request(f"{DEMO}/gradio_api/queue/join", "POST", body=b"[" * 10_001)
+    silent = announced | {"headers": [pair for pair in announced["headers"] if pair[0] != b"content-length"]}
+
+    replies = live.send(announced, silent)
+
+    assert [reply.status for reply in replies] == [413, 413]
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b"null", b"[" * 9_000, b"\xff\xfe", b'{"data": "x"}', b'{"fn_index": 99}']
+)
+def test_a_body_that_is_no_event_is_a_client_error(live: Live, body: bytes) -> None:
+    [reply] = live.send(request(f"{DEMO}/gradio_api/queue/join", "POST", body=body))
+
+    assert 400 <= reply.status < 500
+
+
+def test_a_visitor_learns_neither_paths_nor_other_models(tmp_path: Path) -> None:
+    house = build_house(tmp_path)
+    (tmp_path / "bundles" / MODEL / "1" / "model.onnx").write_bytes(b"changed")
+    cookie = f"{COOKIE}={house.links.create(MODEL, 60)[1]}"
+
+    with started(house.app) as live:
+        [corrupt] = live.send(request(f"{DEMO}/", cookie=cookie), to=house.guard)
+        del house.gateway.repository.by_name[MODEL]
+        [gone] = live.send(request(f"{DEMO}/", cookie=cookie), to=house.guard)
+
+    assert (corrupt.status, gone.status) == (503, 404)
+    assert str(tmp_path).encode() not in corrupt.body
+    assert b"other" not in gone.body
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -218,7 +258,7 @@ def test_a_forged_event_reads_no_file_and_breaks_nothing(fresh: House, data: lis
     answer = ask(fresh, 0, data, session="forged")
 
     assert b"root:" not in orjson.dumps(answer)
-    assert "positive" in ask(fresh, 0, [TEXT], session="after")["output"]["data"][0]
+    assert said(ask(fresh, 0, [TEXT], session="after")["output"]["data"][0]) == "positive"
 
 
 def test_a_label_that_the_page_does_not_offer_is_not_taken(fresh: House) -> None:

@@ -30,6 +30,12 @@ def test_a_blank_text_is_not_sent(house: House, text: str) -> None:
         asyncio.run(Client(house.gateway, MODEL).ask(text))
 
 
+@pytest.mark.parametrize("text", ["x" * 1_001, "half \ud83d", "\udfff profit rises"])
+def test_a_text_that_the_api_would_refuse_is_refused(house: House, text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"1,001 characters; 1,000 are the most|half a character"):
+        asyncio.run(Client(house.gateway, MODEL).ask(text))
+
+
 def test_a_model_that_went_away_is_not_found(house: House) -> None:
     with pytest.raises(ModelNotFound):
         asyncio.run(Client(house.gateway, "gone").ask("profit rises"))
@@ -59,6 +65,7 @@ def test_a_correction_reaches_the_relabel_queue(house: House) -> None:
         ("nope", "neutral", "", PredictionNotFound),
         ("", "neutral", "", PredictionNotFound),
         ("nope", "", "", InvalidInput),
+        ("nope", "neutral", "\ud83d", InvalidInput),
         ("nope", "neutral", "x" * (MAX_COMMENT_CHARS + 1), InvalidInput),
     ],
 )

@@ -1,0 +1,186 @@
+"""Walks in Chromium through a real server: its own process, the real gateway, monitoring job and database."""
+
+import http.client
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+from sqlalchemy import select
+
+from demos.guard import COOKIE
+from tests import bundles
+from tests.demos.browser import chromium, classify, keep, watched
+from tests.demos.hostile import CLOSED, DEMO, STRAY
+from tests.servers import TIDEGATE, Server, environment, running
+from tidegate.bundle_store import BundleStore
+from tidegate.store import open_database, relabel_items
+
+pytestmark = pytest.mark.slow
+
+KEY = "the operator's key"
+TEXT = "Operating profit rises on strong sales"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    store = BundleStore(folder / "bundles")
+    bundles.sentiment(store, "headline-sentiment", threshold=0.6, fallback="unsure")
+    bundles.wordpieces(store, "other")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def server(browser: Browser, home: Path) -> Iterator[Server]:
+    with running(["serve"], home, TIDEGATE_API_KEY=KEY) as started:
+        yield started
+
+
+def share(home: Path, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `tidegate share` as the operator does, beside the running server."""
+    command = [*TIDEGATE, "share", *arguments, "--home", str(home)]
+    variables = environment() | {"TIDEGATE_PUBLIC_URL": url}
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=variables)
+
+
+def queued(home: Path, label: str) -> list[Any]:
+    """What stands on the relabel queue with that label."""
+    database = open_database(f"sqlite:///{home / 'state.db'}")
+    with database.connect() as connection:
+        rows = list(connection.execute(select(relabel_items).where(relabel_items.c.label == label)).all())
+    database.dispose()
+    return rows
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (1440, True), (390, False), (390, True)])
+def test_the_page_answers_explains_itself_and_fits(browser: Browser, server: Server, width: int, dark: bool) -> None:
+    context, watch = watched(browser, server.url, width=width, dark=dark)
+    context.set_extra_http_headers({"authorization": f"Bearer {KEY}"})
+    name = f"{width}-{'dark' if dark else 'light'}"
+    page = context.new_page()
+
+    page.goto(f"{server.url}{DEMO}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Headline sentiment")
+    expect(page.get_by_text("it says unsure instead")).to_be_visible()
+    page.evaluate("document.fonts.ready")
+    keep(page, f"empty-{name}")
+
+    classify(page, TEXT)
+    expect(page.locator(".tg-answer")).to_contain_text("positive")
+    expect(page.locator(".tg-small")).to_contain_text("version 1")
+    keep(page, f"answer-{name}")
+
+    page.get_by_role("button", name="shares fell after the warning").click()
+    expect(page.locator(".tg-answer")).to_contain_text("neutral")
+    expect(page.get_by_label("Text")).to_have_value("shares fell after the warning")
+
+    classify(page, "profit falls")
+    expect(page.locator(".tg-answer")).to_have_text("unsure")
+    expect(page.locator(".tg-why")).to_contain_text("for this model to commit itself")
+    keep(page, f"abstained-{name}")
+
+    page.get_by_label("Text").fill("   ")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_text("There is no text yet")).to_be_visible()
+    keep(page, f"problem-{name}")
+
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
+    context.close()
+
+
+def test_a_wrong_label_reported_on_the_page_stands_on_the_relabel_queue(
+    browser: Browser, server: Server, home: Path
+) -> None:
+    context, watch = watched(browser, server.url)
+    context.set_extra_http_headers({"authorization": f"Bearer {KEY}"})
+    page = context.new_page()
+    page.goto(f"{server.url}{DEMO}/")
+    classify(page, TEXT)
+
+    page.get_by_role("button", name="Report wrong label").click()
+    expect(page.get_by_text("Choose the right label first")).to_be_visible()
+    page.get_by_label("neutral").check()
+    page.get_by_label("Comment").fill("as expected <by> everyone")
+    page.get_by_role("button", name="Report wrong label").click()
+    expect(page.get_by_text("It is on the relabel queue now")).to_be_visible()
+    keep(page, "thanks-1440-light")
+
+    [item] = queued(home, "neutral")
+    assert (item.model, item.text, item.predicted) == ("headline-sentiment", TEXT, "positive")
+    assert item.comment == "as expected <by> everyone"
+    assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
+    context.close()
+
+
+def test_a_share_link_opens_its_demo_to_an_outsider_and_nothing_else_until_it_is_revoked(
+    browser: Browser, server: Server, home: Path
+) -> None:
+    link = share(home, server.url, "create", "headline-sentiment", "--expires", "1h").stdout.strip()
+    share_id = share(home, server.url, "list", "--json").stdout.split('"id": "')[1].split('"')[0]
+    context, watch = watched(browser, server.url, width=390)
+    page = context.new_page()
+
+    page.goto(link)
+    assert page.url == f"{server.url}{DEMO}/"
+    [cookie] = context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", DEMO)
+    classify(page, "the loss falls")
+    expect(page.locator(".tg-answer")).to_contain_text("negative")
+    page.get_by_label("positive").check()
+    page.get_by_role("button", name="Report wrong label").click()
+    expect(page.get_by_text("It is on the relabel queue now")).to_be_visible()
+    assert [item.text for item in queued(home, "positive")] == ["the loss falls"]
+    assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
+
+    for target in STRAY + CLOSED:
+        for method in ("GET", "POST"):
+            assert status_of(server.url, method, target, f"{COOKIE}={cookie['value']}") in (400, 403), target
+
+    share(home, server.url, "revoke", share_id)
+    time.sleep(1)  # what the guard promises
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_text("withdrawn by its owner")).to_be_visible()
+    answer = page.goto(f"{server.url}{DEMO}/")
+    assert answer is not None
+    assert answer.status in (401, 403)
+    assert context.cookies() == []
+    context.close()
+
+
+def status_of(url: str, method: str, target: str, cookie: str) -> int:
+    """The status of a request whose target goes over the wire as it is written."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+    try:
+        connection.request(method, target, headers={"cookie": cookie})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_without_a_link_or_with_a_forged_one_an_outsider_sees_words_not_a_demo(
+    browser: Browser, server: Server
+) -> None:
+    context, _ = watched(browser, server.url, width=390)
+    page = context.new_page()
+
+    without = page.goto(f"{server.url}{DEMO}/")
+    assert without is not None
+    assert without.status == 401
+
+    forged = page.goto(f"{server.url}{DEMO}/?share=ImFiYyI.forged")
+    assert forged is not None
+    assert forged.status == 401
+    expect(page.get_by_text("This share link is not one of ours")).to_be_visible()
+    keep(page, "forged-390-light")
+    context.close()
