@@ -1,17 +1,26 @@
 """Writes the generated pages of docs/reference from the code, or checks that they are up to date (--check).
 
-Settings come from `tidegate.settings.Settings`, commands from the command line itself.
+Settings come from `tidegate.settings.Settings`, commands from the command line itself, metrics from the registry
+that serving and monitoring fill, HTTP routes from the OpenAPI document of an empty gateway.
 """
 
 import argparse
 import difflib
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any, cast
 
 import typer.main
+from prometheus_client import CollectorRegistry
 from typer.cli import get_docs_for_click
 
+from monitoring.metrics import MonitoringMetrics
+from serving.app import create_app
+from serving.metrics import ServingMetrics
+from tidegate.bundle_store import BundleStore
 from tidegate.cli import app
+from tidegate.records import Monitor, NullRecorder
 from tidegate.settings import PREFIX, Settings
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -42,7 +51,79 @@ def commands_page() -> str:
     return get_docs_for_click(obj=command, ctx=typer.Context(command), name="tidegate", title="Commands")
 
 
-PAGES = {"settings.md": settings_page, "commands.md": commands_page}
+def metrics_page() -> str:
+    """A table of every metric of our own, with its type and labels."""
+    registry = CollectorRegistry()
+    ServingMetrics(registry)
+    MonitoringMetrics(registry)
+    lines = [
+        "# Metrics",
+        "",
+        "`GET /metrics`, Prometheus text. Beside them: `process_*` and `python_*`.",
+        "",
+        "| metric | type | labels | meaning |",
+        "|---|---|---|---|",
+    ]
+    for metric in sorted(registry.collect(), key=lambda metric: metric.name):
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        labels = ", ".join(f"`{label}`" for label in _labels(registry, metric.name)) or "-"
+        lines.append(f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |")
+    return "\n".join(lines) + "\n"
+
+
+def _labels(registry: CollectorRegistry, name: str) -> tuple[str, ...]:
+    """Label names of a metric that has no samples yet, so only its collector knows them."""
+    collectors: Any = registry._collector_to_names
+    return next(c._labelnames for c in collectors if getattr(c, "_name", "") == name)
+
+
+def http_page() -> str:
+    """Every route with what it answers; the details are in /docs of a running server."""
+    with tempfile.TemporaryDirectory() as folder:
+        nothing = NullRecorder()
+        app = create_app(Settings(), BundleStore(Path(folder)), nothing, cast(Monitor, nothing), CollectorRegistry())
+        document = app.openapi()
+    lines = [HTTP_INTRODUCTION, "| route | what | answers |", "|---|---|---|"]
+    for path, methods in document["paths"].items():
+        for method, route in methods.items():
+            statuses = ", ".join(sorted(route["responses"]))
+            lines.append(f"| `{method.upper()} {path}` | {route['summary']} | {statuses} |")
+    lines.append("| `GET /demo/{model}` | The demo page of a model | 200, 404 |")
+    return "\n".join(lines) + "\n"
+
+
+HTTP_INTRODUCTION = """# HTTP
+
+A running server shows every shape at `/docs` and in `/openapi.json`; nothing there is loaded from outside.
+
+`POST /models/{model}/predict` takes Hugging Face's inference shape and answers it:
+
+```json
+{"inputs": ["Profit rose", "Sales fell"], "parameters": {"top_k": 2}}
+```
+
+```json
+[[{"label": "positive", "score": 0.98}, {"label": "neutral", "score": 0.01}], [{"label": "negative", ...}, ...]]
+```
+
+One list per input, best label first, also when one text was sent. With `"details": true` among the parameters the
+answer is `{"model", "version", "predictions": [{"id", "label", "score", "abstained", "scores"}]}`. When the bundle has a
+threshold and the top probability is below it, the fallback label answers: it stands first, and `abstained` is true.
+
+Headers of an answer: `x-prediction-id` (of a list, text N has `ID.N`), `x-model-version`, `x-variant`, `server-timing`
+(queue, tokenize, infer in milliseconds). Header of a request: `x-deadline-ms`, after which no work is done for it.
+
+Errors are `application/problem+json` (RFC 9457): 400 cannot be read, 401 needs the key, 404 unknown, 413 too large,
+415 not JSON, 422 readable but wrong (with the place), 429 shed (with `Retry-After`), 503 not ready, 504 too late.
+"""
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "commands.md": commands_page,
+    "metrics.md": metrics_page,
+    "http.md": http_page,
+}
 
 
 def main() -> int:
@@ -56,7 +137,9 @@ def main() -> int:
         wanted, found = NOTE + render(), page.read_text() if page.is_file() else ""
         if check and wanted != found:
             stale = True
-            sys.stdout.writelines(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), str(page), "code"))
+            sys.stdout.writelines(
+                difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), str(page), "code")
+            )
         elif not check:
             page.parent.mkdir(parents=True, exist_ok=True)
             page.write_text(wanted)

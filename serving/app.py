@@ -1,6 +1,8 @@
-"""The FastAPI application: parts made here, started and stopped by its lifespan, found in `app.state.gateway`.
+"""The app: routes, key, problems and the models' life, around one bundle store.
 
-Composed by `tidegate.cli.gateway`, which mounts the demos on it and puts the share guard in front.
+Before: the command line brings settings, store, monitoring and a metrics registry; after: uvicorn serves it. Its
+lifespan opens the models in the background (the server answers 503 meanwhile) and drains them at the end. Other
+rooms may mount their pages on it before it starts. Limits: one process, one event loop.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -9,10 +11,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from serving import problems, routes
-from serving.auth import RequireKey
+from serving import docs_page, predict, problems, routes
+from serving.auth import ApiKeyAuth
 from serving.gateway import Gateway
-from serving.metrics import Metrics
+from serving.metrics import ServingMetrics
 from serving.repository import Repository
 from tidegate import __version__
 from tidegate.bundle_store import BundleStore
@@ -29,35 +31,32 @@ def create_app(
     *,
     on_loaded: Callable[[], None] = lambda: None,
 ) -> FastAPI:
-    """Build the gateway over a bundle store.
+    """Build the gateway's app; nothing is opened before its lifespan starts.
 
     Args:
         settings: limits, device, key.
-        bundles: what to serve: the champion of every model.
-        recorder: gets a record of every prediction.
-        monitor: answers for drift and takes feedback.
-        registry: where the metrics go.
-        on_loaded: called on the event loop once no model is loading any more; see `Gateway.repository`.
+        bundles: every model in it is served, at its champion.
+        recorder: gets a record of each prediction, on the event loop.
+        monitor: answers drift and takes feedback, in threads.
+        registry: where the metrics live, and what `/metrics` shows.
+        on_loaded: called on the event loop once no model is loading any more; `repository.ready` says how it went.
     """
-    metrics = Metrics(registry)
-    repository = Repository(settings, bundles, recorder, metrics)
+    metrics = ServingMetrics(registry)
+    repository = Repository(bundles, settings, recorder, metrics)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         repository.start(on_loaded)
-        yield
-        await repository.close()
+        try:
+            yield
+        finally:
+            await repository.close()
 
-    app = FastAPI(
-        title="Tidegate",
-        version=__version__,
-        description="Predictions, feedback, drift and health of the models of one bundle store.",
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-    )
-    app.state.gateway = Gateway(settings, repository, monitor, metrics)
+    app = FastAPI(title="Tidegate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.gateway = Gateway(settings, repository, monitor, metrics, registry)
+    app.add_middleware(ApiKeyAuth, api_key=settings.api_key.get_secret_value())
+    app.include_router(predict.router)
+    app.include_router(routes.router)
+    app.include_router(docs_page.router)
     problems.install(app)
-    routes.install(app)
-    app.add_middleware(RequireKey, key=settings.api_key.get_secret_value())
     return app

@@ -1,32 +1,66 @@
-"""Who may ask: one API key, or nobody but this machine. Pure ASGI, in front of every route and mount.
+"""The key at the door: pure ASGI, around every route and whatever is mounted on the app.
 
-Share visitors come with `scope["tidegate.share"]`, which only the guard in front of this sets; they pass, to the
-demo that the guard allows them. Health answers anybody: it tells nothing, and probes carry no keys.
+When `api_key` is set, everything but the two health routes asks for `Authorization: Bearer KEY`. Visitors of a
+share link carry no key: the guard in front of the app has judged them and says so in `scope["tidegate.share"]`,
+which no client can set. `check_binding` is asked before the server listens at all.
 """
 
+import hmac
 import ipaddress
-import secrets
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.problems import from_error
+from serving.problems import problem
 from tidegate.errors import Unauthorized, UsageError
 from tidegate.settings import Settings
 
-PUBLIC = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+SHARE_KEY = "tidegate.share"
+_POLICY_VIOLATION = 1008  # WebSocket close code, RFC 6455 section 7.4.1
+
+
+class ApiKeyAuth:
+    """Lets through those who hold the key."""
+
+    def __init__(self, app: ASGIApp, api_key: str) -> None:
+        self._app = app
+        self._key = api_key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass, or refuse with 401."""
+        if scope["type"] == "lifespan" or not self._key or self._passes(scope):
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            refused = Unauthorized("this server asks for a key; send it as `Authorization: Bearer KEY`")
+            await problem(refused, scope)(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "this server asks for a key"})
+
+    def _passes(self, scope: Scope) -> bool:
+        if scope.get(SHARE_KEY) is not None or _below_root(scope) in OPEN_PATHS:
+            return True
+        scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        # Compared as bytes, in constant time: the key may hold any character, the time tells nothing of it.
+        return scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode("latin-1"), self._key)
+
+
+def _below_root(scope: Scope) -> str:
+    return str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
 
 
 def check_binding(settings: Settings) -> None:
-    """Refuse to be open to the world by accident.
+    """Refuse to listen where strangers reach the server, unless there is a key or `--open` says so.
 
     Raises:
-        UsageError: the address is not loopback, there is no key, and nobody said --open.
+        UsageError: the host is not loopback, there is no key, and `open` is not set.
     """
     if settings.open or settings.api_key.get_secret_value() or _is_loopback(settings.host):
         return
     raise UsageError(
-        f"refusing to listen on {settings.host} without a key: set TIDEGATE_API_KEY, "
-        "or say --open to let everyone who reaches the port do everything"
+        f"host {settings.host!r} can be reached from other machines and no API key is set; "
+        "set TIDEGATE_API_KEY, or pass --open to serve everyone who reaches the port"
     )
 
 
@@ -36,30 +70,4 @@ def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
-
-
-class RequireKey:
-    """Lets a request pass that carries `Authorization: Bearer KEY`; every request when the key is empty."""
-
-    def __init__(self, app: ASGIApp, key: str) -> None:
-        self._app = app
-        self._expected = f"bearer {key}".encode() if key else b""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 401."""
-        if self._allowed(scope):
-            await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        else:
-            error = Unauthorized("this needs a key: send `Authorization: Bearer KEY`")
-            await from_error(error, scope["path"])(scope, receive, send)
-
-    def _allowed(self, scope: Scope) -> bool:
-        if not self._expected or scope["type"] == "lifespan" or scope["path"] in PUBLIC or scope.get("tidegate.share"):
-            return True
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        scheme, _, credential = given.partition(b" ")
-        return secrets.compare_digest(scheme.lower() + b" " + credential.strip(), self._expected)
+        return False  # a name that resolves to who knows what

@@ -1,305 +1,268 @@
-"""The batcher: rows wait while the model is busy, and leave in batches of like length when it is free.
+"""The batcher: rows of many requests in, batches through the engine, probabilities back. One per model.
 
-No timer: an idle model runs a row at once, a busy one finds the next batch waiting (the idea of Hugging Face's
-text-embeddings-inference). A batch is led by the requests in turn, so that a large one cannot block small ones
-behind it, and filled with the leader's nearest neighbours in length, up to a budget of padded tokens.
+There is no timer: a batch is cut the moment a run is free, so an idle model answers at once and a busy one
+batches what came meanwhile (text-embeddings-inference's idea). Before: rows from the tokenizer; after: answers.
 
-Owned by `serving.model`; lives on the event loop, runs `infer` in threads of its own. Limits: one queue a model.
+Fairness: a row's rank is the virtual time at which it would start if the requests shared the engine equally, so
+the thousandth row of one list stands behind the first of another. Limits: the queue is bounded in rows; a
+request is answered in whole; when one of its rows fails, the request fails, and no other.
+Source: fair queueing, Demers, Keshav and Shenker 1989, with tokens for bits and one weight for all.
 """
 
 import asyncio
-import time
-from bisect import bisect_left, insort
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from bisect import insort
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.batch import WINDOW_BATCHES, Entry, Ticket, cut, padded_tokens
+from serving.metrics import ModelMetrics
 from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded, TidegateError
 from tidegate.preprocess import Encoded
 
-Infer = Callable[[Sequence[Encoded]], NDArray[np.float64]]
+log = logging.getLogger(__name__)
+
+# Weight of the newest batch in the measured cost of a row: the last twenty batches or so count.
+_NEWEST = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What bounds a batcher.
+class Runner(Protocol):
+    """What runs a batch: an engine. Called from the batcher's threads."""
 
-    Attributes:
-        runs: batches that run at once.
-        batch_size: most rows in a batch.
-        batch_tokens: most padded tokens in a batch; a single longer row still runs, alone.
-        queued: most rows admitted and not yet answered.
-    """
+    @property
+    def runs(self) -> int:
+        """How many `infer` calls at once use the cores best."""
+        ...
 
-    runs: int = 1
-    batch_size: int = 64
-    batch_tokens: int = 4_096
-    queued: int = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class BatchStats:
-    """One batch that ran: rows, tokens with and without padding, seconds in the model."""
-
-    rows: int
-    padded_tokens: int
-    tokens: int
-    seconds: float
+    def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
+        """Probabilities of shape (len(rows), classes)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Inferred:
-    """Probabilities (rows, classes) of one request; seconds until its first row ran, and from there to its last."""
+    """What one request got.
 
-    probabilities: NDArray[np.float64]
+    Attributes:
+        probabilities: one list of class probabilities per row, in the request's order.
+        queue_seconds: from submit to the first batch that took one of its rows.
+        infer_seconds: from there to the last row's answer.
+    """
+
+    probabilities: list[list[float]]
     queue_seconds: float
     infer_seconds: float
 
 
-@dataclass(slots=True, eq=False)
-class _Request:
-    """One `submit`: its rows still waiting, its answers so far, and the future its caller awaits."""
-
-    deadline: float
-    submitted: float
-    answer: "asyncio.Future[None]"
-    results: list[Any]
-    waiting: "deque[_Entry]" = field(default_factory=deque)
-    missing: int = 0
-    started: float = 0.0
-
-    def deliver(self, index: int, row: NDArray[np.float64]) -> None:
-        self.results[index] = row
-        self.missing -= 1
-        if not self.missing and not self.answer.done():
-            self.answer.set_result(None)
-
-    def fail(self, error: TidegateError) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """One row of a request, and whether a batch has taken it."""
-
-    request: _Request
-    index: int
-    row: Encoded
-    order: int
-    taken: bool = False
-
-    @property
-    def key(self) -> tuple[int, int]:
-        return self.row.length, self.order
-
-
 class Batcher:
-    """Queues rows and runs them in batches; `start` inside the event loop that will use it."""
+    """Batches for one engine; create it on the event loop, `close` it there."""
 
-    def __init__(self, infer: Infer, limits: Limits, on_batch: Callable[[BatchStats], None] = lambda _: None) -> None:
-        self._infer = infer
-        self._limits = limits
-        self._on_batch = on_batch
-        self._turns: deque[_Request] = deque()  # requests with waiting rows, in the order of their next turn
-        self._by_length: list[tuple[tuple[int, int], _Entry]] = []  # every waiting row
-        self._admitted = 0
-        self._order = 0
-        self._rows_per_second = 0.0
-        self._closing = False
+    def __init__(
+        self, engine: Runner, metrics: ModelMetrics, *, max_rows: int, max_tokens: int, max_queued: int
+    ) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._max_rows = max_rows
+        self._max_tokens = max_tokens
+        self._max_queued = max_queued
+        self._loop = asyncio.get_running_loop()
+        self._queue: list[Entry] = []  # by rank; may hold entries that nobody waits for any more
+        self._waiting = 0  # entries that somebody waits for
+        self._tickets: set[Ticket] = set()
+        self._virtual_tokens = 0.0
+        self._row_seconds = 0.0
         self._work = asyncio.Event()
-        self._threads = ThreadPoolExecutor(limits.runs, thread_name_prefix="infer")
-        self._runners: list[asyncio.Task[None]] = []
+        self._closed = False
+        self._executor = ThreadPoolExecutor(engine.runs, thread_name_prefix="tidegate-infer")
+        self._runners = [asyncio.create_task(self._run(), name="tidegate-runner") for _ in range(engine.runs)]
+        for runner in self._runners:
+            runner.add_done_callback(self._runner_ended)
 
-    def start(self) -> None:
-        """Start one runner a concurrent run."""
-        self._runners = [asyncio.create_task(self._run_batches()) for _ in range(self._limits.runs)]
+    def admit(self, rows: int) -> None:
+        """Refuse `rows` more rows when the queue has no room for them.
+
+        Raises:
+            Overloaded: no room; carries when to come back, from the measured cost of a row.
+            NotReady: closing.
+        """
+        if self._closed:
+            raise NotReady("the model is shutting down; send the request to another server, or later")
+        if self._waiting + rows > self._max_queued:
+            raise Overloaded(
+                f"{self._waiting} texts are waiting and {self._max_queued} may; come back later with these {rows}",
+                retry_after_seconds=self.drain_seconds() or 1.0,
+            )
+
+    def drain_seconds(self) -> float:
+        """How long the rows that wait will take, by the measured cost of a row; 0 when that is not known yet."""
+        return self._waiting * self._row_seconds / self._engine.runs
+
+    async def submit(self, rows: Sequence[Encoded], deadline: float) -> Inferred:
+        """Queue the rows of one request and wait for all of them.
+
+        Args:
+            rows: at least one.
+            deadline: loop time in seconds; rows not in a batch by then are never run.
+
+        Raises:
+            Overloaded: the queue has no room.
+            NotReady: closing.
+            DeadlinePassed: the deadline passed before every row was run.
+            InferenceFailed: the engine raised on one of these rows, alone.
+        """
+        self.admit(len(rows))
+        ticket = self._enqueue(rows, deadline)
+        expiry = self._loop.call_at(deadline, _fail, ticket, DeadlinePassed("the deadline passed before the answer"))
+        try:
+            await ticket.future
+        finally:
+            expiry.cancel()
+        return Inferred(
+            probabilities=[answer for answer in ticket.answers if answer is not None],
+            queue_seconds=ticket.started_at - ticket.queued_at,
+            infer_seconds=ticket.answered_at - ticket.started_at,
+        )
 
     async def close(self, drain_seconds: float) -> None:
-        """Refuse new work, finish what waits within `drain_seconds`, fail the rest, leave no task behind."""
-        self._closing = True
-        self._work.set()
-        if self._runners:
-            await asyncio.wait(self._runners, timeout=drain_seconds)
-        for request in {entry.request for _, entry in self._by_length}:
-            request.fail(NotReady("the server stopped before this request's turn came; send it again"))
+        """Refuse new rows, finish those queued within `drain_seconds`, fail the rest; no task is left."""
+        self._closed = True
+        waiting = [ticket.future for ticket in self._tickets]
+        if waiting:
+            await asyncio.wait(waiting, timeout=drain_seconds)
+        for ticket in tuple(self._tickets):
+            _fail(ticket, NotReady("the server shut down before this request was answered; send it again"))
         for runner in self._runners:
             runner.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def waiting(self) -> int:
-        """Rows that wait for a run."""
-        return len(self._by_length)
-
-    @contextmanager
-    def admit(self, rows: int) -> Iterator[None]:
-        """Hold places for the rows of a request, from before tokenization until its answer.
-
-        Raises:
-            Overloaded: that many are not free; says when they will be, by the measured rate.
-            NotReady: the batcher is closing.
-        """
-        if self._closing:
-            raise NotReady("the server is stopping; send this to another one, or again later")
-        if self._admitted + rows > self._limits.queued:
-            seconds = min(60.0, max(1.0, self._admitted / self._rows_per_second)) if self._rows_per_second else 1.0
-            raise Overloaded(
-                f"{self._admitted} texts are waiting and {self._limits.queued} may; try again in {seconds:.0f} s",
-                retry_after_seconds=seconds,
-            )
-        self._admitted += rows
-        try:
-            yield
-        finally:
-            self._admitted -= rows
-
-    async def submit(self, rows: Sequence[Encoded], deadline: float) -> Inferred:
-        """Probabilities of rows, in order.
-
-        Args:
-            rows: one or more encoded texts.
-            deadline: `loop.time()` after which no work is done for them.
-
-        Raises:
-            DeadlinePassed: the deadline came first.
-            InferenceFailed: the model failed on one of them; other requests of its batch are not affected.
-            NotReady: the batcher closed first.
-        """
-        loop = asyncio.get_running_loop()
-        request = _Request(deadline, loop.time(), loop.create_future(), [None] * len(rows), missing=len(rows))
+    def _enqueue(self, rows: Sequence[Encoded], deadline: float) -> Ticket:
+        count = len(rows)
+        ticket = Ticket(deadline, self._loop.create_future(), [None] * count, count, count, self._loop.time())
+        self._tickets.add(ticket)
+        ticket.future.add_done_callback(lambda _: self._release(ticket))
+        rank = self._virtual_tokens
         for index, row in enumerate(rows):
-            self._order += 1
-            entry = _Entry(request, index, row, self._order)
-            request.waiting.append(entry)
-            insort(self._by_length, (entry.key, entry), key=lambda pair: pair[0])
-        self._turns.append(request)
+            insort(self._queue, Entry(row, rank, index, ticket), key=_rank)
+            rank += row.length
+        self._count(count)
         self._work.set()
-        try:
-            async with asyncio.timeout_at(deadline):
-                await request.answer
-        except TimeoutError:
-            raise _too_late() from None
-        finally:
-            self._forget(request)
-        queued = request.started - request.submitted
-        return Inferred(np.stack(request.results), queued, loop.time() - request.started)
+        return ticket
 
-    def _forget(self, request: _Request) -> None:
-        """Free the places of rows whose caller has left (or whose request has failed) at once."""
-        for entry in request.waiting:
-            self._take(entry)
-        request.waiting.clear()
+    def _release(self, ticket: Ticket) -> None:
+        """Its caller has the answer, or left: whatever still waits gives its places back at once."""
+        self._tickets.discard(ticket)
+        self._count(-ticket.waiting)
+        ticket.waiting = 0
+        if len(self._queue) - self._waiting > self._max_queued:  # the dead are swept before they outgrow the queue
+            self._queue = [entry for entry in self._queue if not entry.ticket.future.done()]
 
-    def _take(self, entry: _Entry) -> None:
-        if not entry.taken:
-            entry.taken = True
-            del self._by_length[bisect_left(self._by_length, entry.key, key=lambda pair: pair[0])]
+    def _count(self, rows: int) -> None:
+        self._waiting += rows
+        self._metrics.queued.inc(rows)
 
-    async def _run_batches(self) -> None:
+    async def _run(self) -> None:
+        """One runner: cut, run, answer, until cancelled by `close`."""
         while True:
-            await self._work.wait()
-            batch = self._cut()
+            batch = self._take()
             if batch:
-                await self._run(batch)
-            elif self._closing:
-                return
-            else:
+                await self._answer(batch)
+            elif not self._queue:
                 self._work.clear()
+                await self._work.wait()
 
-    def _cut(self) -> list[_Entry]:
-        """The next batch: the leader and its nearest neighbours in length; empty when nothing waits."""
-        leader = self._next_leader()
-        if leader is None:
-            return []
-        batch = [leader]
-        place = bisect_left(self._by_length, leader.key, key=lambda pair: pair[0])
-        left, right = place - 1, place + 1
-        longest = leader.row.length
-        while len(batch) < self._limits.batch_size:
-            below = self._by_length[left][1] if left >= 0 else None
-            above = self._by_length[right][1] if right < len(self._by_length) else None
-            entry = _nearer(leader, below, above)
-            if entry is None or max(longest, entry.row.length) * (len(batch) + 1) > self._limits.batch_tokens:
-                break
-            longest = max(longest, entry.row.length)
-            batch.append(entry)
-            left, right = (left - 1, right) if entry is below else (left, right + 1)
-        del self._by_length[left + 1 : right]
+    def _runner_ended(self, runner: asyncio.Task[None]) -> None:
+        """A runner that ends on its own is a fault of ours: better to refuse than to let callers wait for nothing."""
+        if runner.cancelled() or runner.exception() is None:
+            return
+        log.critical("a runner died; the model refuses work from here on", exc_info=runner.exception())
+        self._closed = True
+        for ticket in tuple(self._tickets):
+            _fail(ticket, InferenceFailed("the model stopped; the server's log has the cause"))
+
+    def _take(self) -> list[Entry]:
+        """The next batch, out of the queue; empty when the front held only the dead."""
+        size = WINDOW_BATCHES * self._max_rows
+        window = [entry for entry in self._queue[:size] if self._wanted(entry.ticket)]
+        batch = cut(window, self._max_tokens, self._max_rows) if window else []
+        taken = set(batch)
+        self._queue[:size] = [entry for entry in window if entry not in taken]
+        now = self._loop.time()
         for entry in batch:
-            entry.taken = True
+            ticket = entry.ticket
+            ticket.waiting -= 1
+            ticket.started_at = ticket.started_at or now
+        self._count(-len(batch))
         return batch
 
-    def _next_leader(self) -> _Entry | None:
-        """The first waiting row of the request whose turn it is; the request then goes to the end of the line."""
-        now = asyncio.get_running_loop().time()
-        while self._turns:
-            request = self._turns.popleft()
-            if request.deadline < now:
-                request.fail(_too_late())
-                self._forget(request)
-            while request.waiting:
-                entry = request.waiting.popleft()
-                if not entry.taken:
-                    self._turns.append(request)
-                    return entry
+    def _wanted(self, ticket: Ticket) -> bool:
+        """Whether somebody still waits; a deadline that passed while the loop was busy counts here, before work."""
+        if not ticket.future.done() and self._loop.time() >= ticket.deadline:
+            _fail(ticket, DeadlinePassed("the deadline passed before the answer"))
+        return not ticket.future.done()
+
+    async def _answer(self, batch: list[Entry]) -> None:
+        """Run a batch; when it fails, run its rows one by one, so that a poisoned one fails alone."""
+        error = await self._infer(batch)
+        if error is None:
+            return
+        if len(batch) == 1:
+            _fail(batch[0].ticket, error)
+            return
+        log.warning("a batch of %s rows failed (%s); running its rows one by one", len(batch), type(error).__name__)
+        for entry in batch:
+            if self._wanted(entry.ticket):
+                await self._answer([entry])
+
+    async def _infer(self, batch: list[Entry]) -> TidegateError | None:
+        """Run a batch in a thread and hand out the answers, or return what it failed with."""
+        self._advance(batch)
+        started = self._loop.time()
+        try:
+            output = await self._loop.run_in_executor(self._executor, self._engine.infer, [e.row for e in batch])
+            answers: list[list[float]] = output.tolist()  # (batch, classes)
+            if len(answers) != len(batch):
+                raise InferenceFailed(f"{len(batch)} rows went in and {len(answers)} came out")
+        except TidegateError as error:
+            return error
+        except Exception as error:  # whatever an engine raises must fail its rows, never the runner
+            log.exception("the engine raised on a batch of %s rows", len(batch))
+            return InferenceFailed(f"the engine raised {type(error).__name__}; the server's log has the trace")
+        now = self._loop.time()
+        self._measure(batch, now - started)
+        for entry, answer in zip(batch, answers, strict=True):
+            _deliver(entry, answer, now)
         return None
 
-    async def _run(self, batch: list[_Entry]) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        for entry in batch:
-            entry.request.started = entry.request.started or started
-        rows = [entry.row for entry in batch]
-        try:
-            probabilities, seconds = await loop.run_in_executor(self._threads, _timed, self._infer, rows)
-        except Exception as error:  # the runner must outlive whatever a model does
-            await self._isolate(batch, error)
-            return
-        self._rows_per_second = _blend(self._rows_per_second, self._limits.runs * len(batch) / max(seconds, 1e-6))
-        longest = max(row.length for row in rows)
-        self._on_batch(BatchStats(len(rows), longest * len(rows), sum(row.length for row in rows), seconds))
-        for entry, row in zip(batch, probabilities, strict=True):
-            entry.request.deliver(entry.index, row)
+    def _advance(self, batch: list[Entry]) -> None:
+        """Virtual time moves by the work of this batch, shared among the requests that are waiting."""
+        self._virtual_tokens += padded_tokens(batch) / max(1, len(self._tickets))
 
-    async def _isolate(self, batch: list[_Entry], error: Exception) -> None:
-        """Run the rows of a failed batch alone, so that only the poisoned one fails."""
-        if len(batch) == 1:
-            mapped = error if isinstance(error, TidegateError) else _failed(error)
-            batch[0].request.fail(mapped)
-            return
-        for entry in batch:
-            if not entry.request.answer.done():
-                await self._run([entry])
+    def _measure(self, batch: list[Entry], seconds: float) -> None:
+        newest = seconds / len(batch)
+        self._row_seconds += (newest - self._row_seconds) * (_NEWEST if self._row_seconds else 1.0)
+        tokens = sum(entry.row.length for entry in batch)
+        self._metrics.observe_batch(len(batch), tokens, padded_tokens(batch), seconds)
 
 
-def _nearer(leader: _Entry, below: _Entry | None, above: _Entry | None) -> _Entry | None:
-    if below is None or above is None:
-        return below or above
-    shorter, longer = leader.row.length - below.row.length, above.row.length - leader.row.length
-    return below if shorter <= longer else above
+def _rank(entry: Entry) -> float:
+    return entry.rank
 
 
-def _timed(infer: Infer, rows: Sequence[Encoded]) -> tuple[NDArray[np.float64], float]:
-    started = time.perf_counter()
-    return infer(rows), time.perf_counter() - started
+def _fail(ticket: Ticket, error: TidegateError) -> None:
+    if not ticket.future.done():
+        ticket.future.set_exception(error)
 
 
-def _blend(average: float, latest: float) -> float:
-    """Exponentially weighted: the last ten batches or so decide."""
-    return latest if not average else 0.9 * average + 0.1 * latest
-
-
-def _failed(error: Exception) -> InferenceFailed:
-    return InferenceFailed(f"the model failed on this text: {type(error).__name__}")
-
-
-def _too_late() -> DeadlinePassed:
-    return DeadlinePassed("the deadline passed before this request's turn came; send less, or allow more time")
+def _deliver(entry: Entry, answer: list[float], now: float) -> None:
+    ticket = entry.ticket
+    ticket.answers[entry.index] = answer
+    ticket.unanswered -= 1
+    if not ticket.unanswered and not ticket.future.done():
+        ticket.answered_at = now
+        ticket.future.set_result(None)

@@ -1,153 +1,155 @@
-"""Bytes to a prediction request and back: the hot route's own decoding, by orjson and a few checks.
+"""The wire form of predictions and feedback: decoded JSON to checked values, answers to bytes.
 
-The pydantic models in `serving.schemas` document the same shapes; a test sends both ways what one accepts and
-the other refuses. Errors name the place by JSON pointer, and echo at most 80 characters of a value.
+Hugging Face's inference shape: `inputs` is a text or a list of texts, the answer is one ranking per text, also
+for a single one. Rankings hold every label unless `parameters.top_k` says fewer, best first. Checked by hand
+because this is the hot route; `serving.schemas` documents the same shapes. Before: `serving.body`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from pydantic import ValidationError
 
+from serving.body import json_object, json_type
+from serving.limits import check_count, check_text
 from serving.model import Predictions
-from tidegate.errors import InvalidInput, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from serving.schemas import FeedbackRequest
+from tidegate.errors import InvalidInput, MalformedRequest
 from tidegate.settings import Settings
-from tidegate.tasks import ranked
+from tidegate.tasks import Answer, ranked
 
-_PARAMETERS = ("top_k", "details")
+DEADLINE_HEADER = "x-deadline-ms"
 
 
 @dataclass(frozen=True, slots=True)
-class PredictRequest:
-    """A decoded prediction request; `top_k` None means every label."""
+class Question:
+    """A checked prediction request.
 
-    texts: list[str]
-    top_k: int | None = None
-    details: bool = False
+    Attributes:
+        texts: 1 or more, each within the limits.
+        top_k: labels per text, 1 or more; None for all.
+        details: answer with ids and abstention.
+    """
+
+    texts: Sequence[str]
+    top_k: int | None
+    details: bool
 
 
-async def read_json(request: Request, max_bytes: int) -> Any:
-    """Read a JSON body, refusing it before it is read whole when it is too large.
+def decode_question(document: Any, settings: Settings) -> Question:
+    """Check a decoded body.
 
     Raises:
-        UnsupportedMediaType: it says that it is not JSON.
-        PayloadTooLarge: more than `max_bytes`.
-        MalformedRequest: not JSON, or not UTF-8.
+        InvalidInput: not the shape; carries the JSON pointer of the fault.
+        PayloadTooLarge: too many texts.
     """
-    media_type = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise UnsupportedMediaType(f"content-type {media_type[:80]!r} is not read here; send application/json")
-    body = await read_body(request, max_bytes)
+    fields = json_object(document, ("inputs", "parameters"))
+    if "inputs" not in fields:
+        raise InvalidInput("inputs is missing; send a text or a list of texts", pointer="/inputs")
+    texts = _texts(fields["inputs"], settings)
+    parameters = fields.get("parameters")
+    if parameters is None:
+        return Question(texts, None, False)
+    parameters = json_object(parameters, ("top_k", "details"), "/parameters")
+    return Question(texts, _top_k(parameters.get("top_k")), _details(parameters.get("details", False)))
+
+
+def decode_feedback(document: Any) -> FeedbackRequest:
+    """Check a decoded correction.
+
+    Raises:
+        InvalidInput: not the shape; carries the JSON pointer of the fault.
+    """
+    fields = json_object(document, tuple(FeedbackRequest.model_fields))
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest(f"the body is not JSON in UTF-8: {error.msg} at character {error.pos}") from None
+        return FeedbackRequest.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        pointer = "/" + "/".join(str(step) for step in fault["loc"])
+        raise InvalidInput(fault["msg"], pointer=pointer) from None
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The body, up to `max_bytes`; a longer one is refused by its Content-Length, or when it gets there.
-
-    Raises:
-        PayloadTooLarge: it is longer.
-    """
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
-        raise PayloadTooLarge(f"the body has {announced} bytes and {max_bytes} may be; send fewer or shorter texts")
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise PayloadTooLarge(f"the body has more than {max_bytes} bytes; send fewer or shorter texts")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def decode_predict(document: Any, settings: Settings) -> PredictRequest:
-    """Check a decoded body of `POST /models/{m}/predict`.
+def decode_deadline(headers: Mapping[str, str]) -> float | None:
+    """Seconds the caller waits, from `x-deadline-ms`; None without one.
 
     Raises:
-        InvalidInput: readable, but not of that shape.
-        PayloadTooLarge: more texts than one request may have.
+        MalformedRequest: not a whole number of milliseconds, 1 or more.
     """
-    if not isinstance(document, dict) or "inputs" not in document:
-        raise InvalidInput('the body must be an object with "inputs": a text or a list of texts')
-    _refuse_unknown(document, ("inputs", "parameters"), "")
-    inputs = document["inputs"]
-    texts = [inputs] if isinstance(inputs, str) else inputs
-    if not isinstance(texts, list) or not texts:
-        raise InvalidInput(f"/inputs must be a text or a list of at least one text, not {shown(inputs)}")
-    if len(texts) > settings.max_inputs:
-        raise PayloadTooLarge(f"/inputs has {len(texts)} texts and {settings.max_inputs} may be; send them in parts")
-    for index, text in enumerate(texts):
-        _check_text(text, "/inputs" if text is inputs else f"/inputs/{index}", settings)
-    return PredictRequest(texts, *_parameters(document.get("parameters") or {}))
+    sent = headers.get(DEADLINE_HEADER)
+    if sent is None:
+        return None
+    if not (sent.isascii() and sent.isdecimal()) or len(sent) > 10 or int(sent) == 0:
+        raise MalformedRequest(f"{DEADLINE_HEADER} is {sent[:80]!r}; send whole milliseconds, 1 or more")
+    return int(sent) / 1e3
 
 
-def encode_plain(predictions: Predictions, labels: Sequence[str], top_k: int | None) -> bytes:
-    """Hugging Face's text-classification shape: a list of {label, score} per input, best first."""
-    return orjson.dumps(
-        [
-            [{"label": label, "score": score} for label, score in ranked(answer, labels, top_k)]
-            for answer in predictions.answers
-        ]
-    )
+def encode_answer(question: Question, predictions: Predictions, labels: Sequence[str]) -> bytes:
+    """The body of the answer."""
+    if question.details:
+        return orjson.dumps(_full(question, predictions, labels))
+    return orjson.dumps([_ranking(answer, labels, question.top_k) for answer in predictions.answers])
 
 
-def encode_details(model: str, predictions: Predictions, labels: Sequence[str], top_k: int | None) -> bytes:
-    """The same with ids, version and whether the model abstained."""
-    return orjson.dumps(
-        {
-            "model": model,
-            "version": predictions.version,
-            "predictions": [
-                {
-                    "id": prediction_id,
-                    "label": answer.label,
-                    "score": answer.score,
-                    "abstained": answer.abstained,
-                    "scores": best(dict(zip(labels, answer.scores, strict=True)), top_k),
-                }
-                for prediction_id, answer in zip(predictions.ids, predictions.answers, strict=True)
-            ],
-        }
-    )
+def answer_headers(predictions: Predictions) -> dict[str, str]:
+    """Headers of every prediction answer; `server-timing` counts in milliseconds (W3C Server Timing)."""
+    timings = predictions.timings
+    return {
+        "x-prediction-id": predictions.request_id,
+        "x-model-version": str(predictions.version),
+        "x-variant": predictions.variant,
+        "server-timing": (
+            f"queue;dur={timings.queue * 1e3:.3f}, tokenize;dur={timings.tokenize * 1e3:.3f}, "
+            f"infer;dur={timings.infer * 1e3:.3f}"
+        ),
+    }
 
 
-def best(scores: dict[str, float], top_k: int | None) -> dict[str, float]:
-    """The most likely classes and their probabilities, best first."""
-    return dict(sorted(scores.items(), key=lambda pair: -pair[1])[:top_k])
+def _texts(inputs: Any, settings: Settings) -> Sequence[str]:
+    if isinstance(inputs, str):
+        check_text(inputs, settings, "/inputs")
+        return (inputs,)
+    if not isinstance(inputs, list):
+        raise InvalidInput(f"inputs is {json_type(inputs)}; send a text or a list of texts", pointer="/inputs")
+    check_count(len(inputs), settings)
+    for index, text in enumerate(inputs):
+        if not isinstance(text, str):
+            raise InvalidInput(f"the input is {json_type(text)}, not a text", pointer=f"/inputs/{index}")
+        check_text(text, settings, f"/inputs/{index}")
+    return inputs
 
 
-def shown(value: Any) -> str:
-    """A value for an error message: its type, and at most 80 characters of it."""
-    text = repr(value)
-    return f"{type(value).__name__} {text[:77] + '...' if len(text) > 80 else text}"
+def _top_k(value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput("top_k must be a whole number, 1 or more", pointer="/parameters/top_k")
+    return value
 
 
-def _check_text(text: Any, pointer: str, settings: Settings) -> None:
-    if not isinstance(text, str):
-        raise InvalidInput(f"{pointer} must be a text, not {shown(text)}")
-    if not text or text.isspace():
-        raise InvalidInput(f"{pointer} is empty; there is nothing to classify")
-    if len(text) > settings.max_text_chars:
-        raise InvalidInput(f"{pointer} has {len(text)} characters and {settings.max_text_chars} may be")
+def _details(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInput(f"details is {json_type(value)}; send true or false", pointer="/parameters/details")
+    return value
 
 
-def _parameters(parameters: Any) -> tuple[int | None, bool]:
-    if not isinstance(parameters, dict):
-        raise InvalidInput(f"/parameters must be an object, not {shown(parameters)}")
-    _refuse_unknown(parameters, _PARAMETERS, "/parameters")
-    top_k, details = parameters.get("top_k"), parameters.get("details", False)
-    if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
-        raise InvalidInput(f"/parameters/top_k must be a whole number from 1, not {shown(top_k)}")
-    if not isinstance(details, bool):
-        raise InvalidInput(f"/parameters/details must be true or false, not {shown(details)}")
-    return top_k, details
+def _ranking(answer: Answer, labels: Sequence[str], top_k: int | None) -> list[dict[str, Any]]:
+    return [{"label": label, "score": score} for label, score in ranked(answer, labels, top_k)]
 
 
-def _refuse_unknown(document: dict[str, Any], known: Sequence[str], pointer: str) -> None:
-    for key in document:
-        if key not in known:
-            raise InvalidInput(f"{pointer}/{key[:80]} is not known here; there are: {', '.join(known)}")
+def _full(question: Question, predictions: Predictions, labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "model": predictions.model,
+        "version": predictions.version,
+        "predictions": [
+            {
+                "id": prediction_id,
+                "label": answer.label,
+                "score": answer.score,
+                "abstained": answer.abstained,
+                "scores": dict(ranked(answer, labels, question.top_k)),
+            }
+            for prediction_id, answer in zip(predictions.ids, predictions.answers, strict=True)
+        ],
+    }

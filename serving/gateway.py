@@ -1,8 +1,10 @@
-"""What routes and demos share: `app.state.gateway`."""
+"""The gateway: the parts of serving that routes and demos reach, held together for the life of the app."""
 
 from dataclasses import dataclass
 
-from serving.metrics import Metrics
+from prometheus_client import CollectorRegistry
+
+from serving.metrics import ServingMetrics
 from serving.repository import Repository
 from tidegate.records import Monitor
 from tidegate.settings import Settings
@@ -10,9 +12,10 @@ from tidegate.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """The parts of a running server."""
+    """At `app.state.gateway`."""
 
     settings: Settings
     repository: Repository
     monitor: Monitor
-    metrics: Metrics
+    metrics: ServingMetrics
+    registry: CollectorRegistry

@@ -1,50 +1,96 @@
-"""Prometheus metrics of serving, in one class with an injected registry. Base units, bounded labels.
+"""What the gateway counts and times: one class, an injected registry, base units, bounded labels.
 
-A model's name becomes a label only when that model is served, so no caller can grow the label set.
+`model` is always the name of a model in the store (or empty, for requests that name none), never what a caller
+wrote. `outcome` is an HTTP status; 499 is a caller who left (nginx's convention). Read at `GET /metrics`.
+Source: buckets grow geometrically by about 2, from below the fastest run to past the default deadline.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from serving.batcher import BatchStats
+ABANDONED = 499
+_SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+_TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5)
 
-# Factor 1.5 apart, as text-embeddings-inference has them: a quantile read off them errs by a quarter at most.
-_SECONDS = tuple(round(0.0005 * 1.5**step, 6) for step in range(28))
-_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-_TOKENS = (16, 64, 256, 512, 1_024, 2_048, 4_096, 8_192, 16_384)
 
-
-class Metrics:
-    """What serving counts and times; methods are cheap enough for the request path."""
+class ServingMetrics:
+    """Every metric of serving; `of` binds them to one model."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def histogram(name: str, text: str, buckets: tuple[float, ...] = _SECONDS) -> Histogram:
-            return Histogram(f"tidegate_{name}", text, ["model"], buckets=buckets, registry=registry)
+        def seconds(name: str, text: str) -> Histogram:
+            return Histogram(f"tidegate_{name}_seconds", text, ["model"], buckets=_SECONDS, registry=registry)
 
-        self.registry = registry
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"tidegate_{name}", text, ["model", *labels], registry=registry)
+
         self.requests = Counter(
-            "tidegate_requests", "Prediction requests by answered status.", ["model", "status"], registry=registry
+            "tidegate_requests", "Prediction requests by HTTP status.", ["model", "outcome"], registry=registry
         )
         self.texts = Counter("tidegate_texts", "Texts answered.", ["model"], registry=registry)
-        self.request_seconds = histogram("request_seconds", "From body read to answer encoded.")
-        self.tokenize_seconds = histogram("tokenize_seconds", "Preprocessing of a request's texts.")
-        self.queue_seconds = histogram("queue_seconds", "Until a request's first row runs.")
-        self.infer_seconds = histogram("infer_seconds", "From a request's first run to its last.")
-        self.run_seconds = histogram("run_seconds", "One batch in the model.")
-        self.batch_rows = histogram("batch_rows", "Rows of a batch.", _COUNTS)
-        self.batch_tokens = histogram("batch_tokens", "Padded tokens of a batch.", _TOKENS)
-        self.tokens = Counter("tidegate_tokens", "Tokens run, without padding.", ["model"], registry=registry)
-        self.padding = Counter("tidegate_padding_tokens", "Padding run along.", ["model"], registry=registry)
-        self.in_flight = Gauge("tidegate_requests_in_flight", "Requests being answered.", ["model"], registry=registry)
-        self.waiting = Gauge("tidegate_queue_depth", "Rows waiting for a run.", ["model"], registry=registry)
-        self.ready = Gauge("tidegate_model_ready", "1 when the model answers.", ["model"], registry=registry)
-        self.info = Gauge(
-            "tidegate_model_info", "1 for what is served.", ["model", "version", "variant", "device"], registry=registry
+        self.shed = Counter(
+            "tidegate_shed", "Requests refused because the queue was full.", ["model"], registry=registry
         )
+        self.request_seconds = seconds("request", "From the texts to their answers, all stages.")
+        self.queue_seconds = seconds("queue", "From tokenized to the first batch that took a row of the request.")
+        self.tokenize_seconds = seconds("tokenize", "Tokenization, waiting for the tokenizer included.")
+        self.infer_seconds = seconds("infer", "One run of the model on one batch.")
+        self.batch_rows = Histogram(
+            "tidegate_batch_rows", "Rows of a batch.", ["model"], buckets=_ROWS, registry=registry
+        )
+        self.batch_tokens = Histogram(
+            "tidegate_batch_tokens", "Padded tokens of a batch.", ["model"], buckets=_TOKENS, registry=registry
+        )
+        self.padding = Histogram(
+            "tidegate_batch_padding_ratio",
+            "Share of a batch's tokens that is padding.",
+            ["model"],
+            buckets=_SHARES,
+            registry=registry,
+        )
+        self.queued = gauge("queued_texts", "Texts that wait for a batch.")
+        self.in_flight = gauge("requests_in_flight", "Prediction requests not yet answered.")
+        self.ready = gauge("model_ready", "1 when the model answers, 0 while it loads or when it failed.")
+        self.info = gauge("model_info", "What is served; always 1.", "version", "variant", "device")
 
-    def batch(self, model: str, stats: BatchStats) -> None:
-        """Count one batch that ran."""
-        self.run_seconds.labels(model).observe(stats.seconds)
-        self.batch_rows.labels(model).observe(stats.rows)
-        self.batch_tokens.labels(model).observe(stats.padded_tokens)
-        self.tokens.labels(model).inc(stats.tokens)
-        self.padding.labels(model).inc(stats.padded_tokens - stats.tokens)
+    def refuse(self, model: str, status: int) -> None:
+        """Count a request that was refused before it reached its model; `model` is empty when it names none."""
+        self.requests.labels(model, str(status)).inc()
+
+    def of(self, model: str) -> "ModelMetrics":
+        """The metrics of one model; children are looked up once, not on each request."""
+        return ModelMetrics(self, model)
+
+
+class ModelMetrics:
+    """The metrics of one model."""
+
+    def __init__(self, metrics: ServingMetrics, model: str) -> None:
+        self._requests = metrics.requests
+        self._model = model
+        self.texts = metrics.texts.labels(model)
+        self.shed = metrics.shed.labels(model)
+        self.request_seconds = metrics.request_seconds.labels(model)
+        self.queue_seconds = metrics.queue_seconds.labels(model)
+        self.tokenize_seconds = metrics.tokenize_seconds.labels(model)
+        self.infer_seconds = metrics.infer_seconds.labels(model)
+        self.batch_rows = metrics.batch_rows.labels(model)
+        self.batch_tokens = metrics.batch_tokens.labels(model)
+        self.padding = metrics.padding.labels(model)
+        self.queued = metrics.queued.labels(model)
+        self.in_flight = metrics.in_flight.labels(model)
+        self._outcomes = {200: metrics.requests.labels(model, "200")}
+
+    def count(self, status: int) -> None:
+        """Count one request by the status it was answered with."""
+        counter = self._outcomes.get(status)
+        if counter is None:
+            counter = self._outcomes[status] = self._requests.labels(self._model, str(status))
+        counter.inc()
+
+    def observe_batch(self, rows: int, tokens: int, padded: int, seconds: float) -> None:
+        """Take the figures of one run: rows, tokens with and without padding, wall time."""
+        self.batch_rows.observe(rows)
+        self.batch_tokens.observe(padded)
+        self.padding.observe(1 - tokens / padded)
+        self.infer_seconds.observe(seconds)

@@ -1,33 +1,45 @@
-"""A served model: texts in, answers out, for every door (REST, demos, later gRPC).
+"""A served model: texts in, answers out. What the HTTP route, the demos and every other protocol call.
 
-Tokenizes in a thread, batches, decides, records. After `serving.repository` opened it; before the routes.
+Before: a checked request; inside: tokenizer threads, then the batcher; after: answers for the caller, records
+for monitoring, figures for Prometheus. The event loop only waits. Prediction ids: a request of one text has one
+id; a request of several has `{request_id}.{index}` for each.
 """
 
 import asyncio
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from serving.batcher import Batcher, Inferred, Limits
-from serving.metrics import Metrics
-from tidegate.bundle import Bundle
+from serving.batcher import Batcher, Inferred
+from serving.limits import check_texts
+from serving.metrics import ABANDONED, ModelMetrics
+from tidegate.bundle import Bundle, Manifest
 from tidegate.devices import Device
 from tidegate.engine import Engine
-from tidegate.errors import DeadlinePassed
+from tidegate.errors import DeadlinePassed, Overloaded, TidegateError
 from tidegate.preprocess import Encoded
 from tidegate.records import Record, Recorder
 from tidegate.settings import Settings
 from tidegate.tasks import Answer, decide
 
-# Texts tokenized in one go: a request of a thousand lets others in between.
-_TOKENIZE_CHUNK = 64
+# Two, so that one page-long text does not hold up every headline behind it.
+_TOKENIZER_THREADS = 2
+# Characters tokenized in one go, about 5 ms of work: between two goes, other requests get their turn.
+_CHUNK_CHARS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of a request went, in seconds."""
+    """Where the time of one request went, in seconds.
+
+    Attributes:
+        queue: from tokenized to the first batch that took one of its rows.
+        tokenize: waiting for a tokenizer thread included.
+        infer: from the first batch to the last answer.
+    """
 
     queue: float
     tokenize: float
@@ -36,121 +48,140 @@ class Timings:
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """The answers to one request.
+    """The answers to the texts of one request, in their order.
 
     Attributes:
-        id: of the request.
-        ids: of each prediction: the request's own for a single text, `{id}.{index}` for several.
-        answers: one a text, in order.
+        request_id: id of the request; also the prediction id when it held one text.
+        ids: one prediction id a text.
     """
 
-    id: str
+    request_id: str
     ids: Sequence[str]
     answers: Sequence[Answer]
+    model: str
     version: int
     variant: str
     timings: Timings
 
 
 class ServedModel:
-    """One open bundle and its batcher; `start` and `close` it on the event loop."""
+    """One version of a model, open, warm and batching; create it on the event loop, `close` it there."""
 
     def __init__(
-        self, engine: Engine, device: Device, settings: Settings, recorder: Recorder, metrics: Metrics
+        self, engine: Engine, device: Device, settings: Settings, recorder: Recorder, metrics: ModelMetrics
     ) -> None:
-        self.bundle: Bundle = engine.bundle
         self.engine = engine
         self.device = device
         self._settings = settings
         self._recorder = recorder
         self._metrics = metrics
-        self._name = engine.bundle.manifest.name
-        limits = Limits(
-            runs=engine.runs,
-            batch_size=engine.variant.max_batch_size,
-            batch_tokens=settings.max_batch_tokens,
-            queued=settings.max_queued,
+        self._encoding = 0  # texts that were admitted and are not tokenized yet
+        self._tokenizers = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="tidegate-tokenize")
+        self._batcher = Batcher(
+            engine,
+            metrics,
+            max_rows=engine.variant.max_batch_size,
+            max_tokens=settings.max_batch_tokens,
+            max_queued=settings.max_queued,
         )
-        self.batcher = Batcher(engine.infer, limits, lambda stats: metrics.batch(self._name, stats))
-        self._tokenizer = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
 
-    def start(self) -> None:
-        """Take requests."""
-        manifest = self.bundle.manifest
-        self.batcher.start()
-        self._metrics.waiting.labels(self._name).set_function(lambda: self.batcher.waiting)
-        self._metrics.info.labels(self._name, manifest.version, self.engine.variant.name, self.device.name).set(1)
-        self._metrics.ready.labels(self._name).set(1)
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle that it serves."""
+        return self.engine.bundle
 
-    async def close(self) -> None:
-        """Finish what waits, within the settings' drain time."""
-        self._metrics.ready.labels(self._name).set(0)
-        await self.batcher.close(self._settings.drain_seconds)
-        self._tokenizer.shutdown(wait=False, cancel_futures=True)
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of its bundle."""
+        return self.engine.bundle.manifest
 
     async def predict(self, texts: Sequence[str], deadline_seconds: float | None = None) -> Predictions:
         """Answer texts.
 
         Args:
-            texts: one or more.
-            deadline_seconds: from now; the settings' default when None.
+            texts: 1 to `max_inputs` of them, none blank.
+            deadline_seconds: how long the caller waits; never longer than the setting of that name, the default.
 
         Raises:
-            Overloaded: too many texts wait already.
-            DeadlinePassed: the deadline came first.
-            InferenceFailed: the model failed on one of the texts.
-            NotReady: the server is stopping.
+            InvalidInput, PayloadTooLarge: the texts cannot be taken.
+            Overloaded: the queue is full.
+            NotReady: shutting down.
+            DeadlinePassed: no answer in time.
+            InferenceFailed: the model failed on one of these texts.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + (deadline_seconds or self._settings.deadline_seconds)
-        with self.batcher.admit(len(texts)), self._metrics.in_flight.labels(self._name).track_inprogress():
-            started = loop.time()
-            rows = await self._tokenize(texts, deadline)
-            tokenize_seconds = loop.time() - started
-            inferred = await self.batcher.submit(rows, deadline)
-        timings = Timings(inferred.queue_seconds, tokenize_seconds, inferred.infer_seconds)
-        predictions = self._decide(inferred, timings)
-        self._observe(timings, len(texts))
-        self._recorder.record(self._records(texts, rows, predictions))
-        return predictions
+        with self._counted():
+            check_texts(texts, self._settings)
+            longest = self._settings.deadline_seconds
+            deadline = asyncio.get_running_loop().time() + min(deadline_seconds or longest, longest)
+            started = time.perf_counter()
+            rows = await self._encode(texts, deadline)
+            encoded = time.perf_counter()
+            inferred = await self._batcher.submit(rows, deadline)
+            timings = Timings(inferred.queue_seconds, encoded - started, inferred.infer_seconds)
+            self._observe(len(texts), timings, time.perf_counter() - started)
+            return self._conclude(texts, rows, inferred, timings)
 
-    async def _tokenize(self, texts: Sequence[str], deadline: float) -> list[Encoded]:
+    async def close(self) -> None:
+        """Finish what is queued within `drain_seconds`, then stop."""
+        await self._batcher.close(self._settings.drain_seconds)
+        self._tokenizers.shutdown(wait=False, cancel_futures=True)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count the request while it is in flight, and by how it ended."""
+        status = 500
+        self._metrics.in_flight.inc()
+        try:
+            yield
+            status = 200
+        except TidegateError as error:
+            status = error.status
+            if isinstance(error, Overloaded):
+                self._metrics.shed.inc()
+            raise
+        except asyncio.CancelledError:
+            status = ABANDONED
+            raise
+        finally:
+            self._metrics.in_flight.dec()
+            self._metrics.count(status)
+
+    async def _encode(self, texts: Sequence[str], deadline: float) -> list[Encoded]:
+        """Tokenize in a thread, chunk by chunk; texts that wait here count against the same bound as the queue."""
+        self._batcher.admit(self._encoding + len(texts))
+        self._encoding += len(texts)
         loop = asyncio.get_running_loop()
         rows: list[Encoded] = []
-        for start in range(0, len(texts), _TOKENIZE_CHUNK):
-            if loop.time() > deadline:
-                raise DeadlinePassed("the deadline passed while the texts were tokenized; send fewer or shorter ones")
-            chunk = texts[start : start + _TOKENIZE_CHUNK]
-            rows += await loop.run_in_executor(self._tokenizer, self.engine.encode, chunk)
+        try:
+            async with asyncio.timeout_at(deadline):
+                for chunk in _chunks(texts):
+                    rows += await loop.run_in_executor(self._tokenizers, self.engine.encode, chunk)
+        except TimeoutError:
+            raise DeadlinePassed("the deadline passed before the text was tokenized") from None
+        finally:
+            self._encoding -= len(texts)
         return rows
 
-    def _decide(self, inferred: Inferred, timings: Timings) -> Predictions:
-        manifest = self.bundle.manifest
-        rows: list[list[float]] = inferred.probabilities.tolist()
+    def _conclude(
+        self, texts: Sequence[str], rows: Sequence[Encoded], inferred: Inferred, timings: Timings
+    ) -> Predictions:
+        manifest = self.manifest
         request_id = uuid.uuid4().hex
-        return Predictions(
-            id=request_id,
-            ids=[request_id] if len(rows) == 1 else [f"{request_id}.{index}" for index in range(len(rows))],
-            answers=[decide(row, manifest.labels, manifest.postprocessing) for row in rows],
-            version=manifest.version,
-            variant=self.engine.variant.name,
-            timings=timings,
-        )
+        ids = [request_id] if len(texts) == 1 else [f"{request_id}.{index}" for index in range(len(texts))]
+        answers = [decide(row, manifest.labels, manifest.postprocessing) for row in inferred.probabilities]
+        self._recorder.record(self._records(ids, texts, rows, answers))
+        return Predictions(request_id, ids, answers, manifest.name, manifest.version, self.engine.variant.name, timings)
 
-    def _observe(self, timings: Timings, texts: int) -> None:
-        self._metrics.queue_seconds.labels(self._name).observe(timings.queue)
-        self._metrics.tokenize_seconds.labels(self._name).observe(timings.tokenize)
-        self._metrics.infer_seconds.labels(self._name).observe(timings.infer)
-        self._metrics.texts.labels(self._name).inc(texts)
-
-    def _records(self, texts: Sequence[str], rows: Sequence[Encoded], predictions: Predictions) -> list[Record]:
-        now = time.time()
+    def _records(
+        self, ids: Sequence[str], texts: Sequence[str], rows: Sequence[Encoded], answers: Sequence[Answer]
+    ) -> list[Record]:
+        manifest, variant, now = self.manifest, self.engine.variant.name, time.time()
         return [
             Record(
                 id=prediction_id,
-                model=self._name,
-                version=predictions.version,
-                variant=predictions.variant,
+                model=manifest.name,
+                version=manifest.version,
+                variant=variant,
                 text=text,
                 label=answer.label,
                 score=answer.score,
@@ -162,5 +193,23 @@ class ServedModel:
                 truncated=row.truncated,
                 created_at=now,
             )
-            for prediction_id, text, row, answer in zip(predictions.ids, texts, rows, predictions.answers, strict=True)
+            for prediction_id, text, row, answer in zip(ids, texts, rows, answers, strict=True)
         ]
+
+    def _observe(self, texts: int, timings: Timings, seconds: float) -> None:
+        self._metrics.texts.inc(texts)
+        self._metrics.request_seconds.observe(seconds)
+        self._metrics.queue_seconds.observe(timings.queue)
+        self._metrics.tokenize_seconds.observe(timings.tokenize)
+
+
+def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Consecutive runs of texts, each of about `_CHUNK_CHARS` characters."""
+    start, chars = 0, 0
+    for index, text in enumerate(texts):
+        chars += len(text)
+        if chars >= _CHUNK_CHARS:
+            yield texts[start : index + 1]
+            start, chars = index + 1, 0
+    if start < len(texts):
+        yield texts[start:]

@@ -1,82 +1,102 @@
-"""Errors as RFC 9457 problem documents: the one place where the error tree meets HTTP.
+"""Errors to answers: RFC 9457 `application/problem+json`, for our error tree and for the framework's own errors.
 
-The status is the error class's own (`tidegate.errors`); Starlette's own errors (unknown path, wrong method) and
-whatever nobody foresaw take the same shape. A message never carries more of a payload than its raiser put there.
+The one table is `TidegateError.status`; what this module adds is headers that some statuses call for. Details
+never echo a payload: messages carry at most 80 characters of what a caller sent.
 """
 
-import logging
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
-from tidegate.errors import Overloaded, TidegateError
+from serving.disconnect import CallerLeft
+from serving.metrics import ABANDONED
+from tidegate.errors import InvalidInput, NotReady, Overloaded, TidegateError, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
-_log = logging.getLogger(__name__)
+_NO_ROUTE = {404: "nothing is served at this address; see /docs", 405: "this address does not take {method}; see /docs"}
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app with a problem document."""
-    app.add_exception_handler(TidegateError, _tidegate_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(Exception, _unforeseen)
+    """Make every error of an app a problem: ours, the framework's, and those nobody foresaw."""
+    app.add_exception_handler(TidegateError, _answer_ours)
+    app.add_exception_handler(HTTPException, _answer_framework)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+    app.add_exception_handler(CallerLeft, _answer_nobody)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(Exception, _answer_unforeseen)
 
 
-def problem(status: int, detail: str, path: str, headers: dict[str, str] | None = None) -> Response:
-    """A problem document."""
-    body = {
+def problem(error: TidegateError, scope: Scope) -> Response:
+    """The answer to a request that failed with one of our errors."""
+    if isinstance(error, InvalidInput) and error.pointer:
+        return _response(error.status, f"{error.pointer}: {error}", scope, pointer=error.pointer)
+    return _response(error.status, str(error), scope, headers=_headers(error))
+
+
+def _headers(error: TidegateError) -> dict[str, str]:
+    if isinstance(error, Overloaded):
+        return {"retry-after": str(max(1, math.ceil(error.retry_after_seconds)))}
+    if isinstance(error, NotReady):
+        return {"retry-after": "1"}
+    if isinstance(error, Unauthorized):
+        return {"www-authenticate": "Bearer"}  # RFC 9110 asks for a challenge with every 401
+    return {}
+
+
+def _response(
+    status: int, detail: str, scope: Scope, *, headers: Mapping[str, str] | None = None, **members: Any
+) -> Response:
+    document = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
-        "instance": path,
+        "instance": str(scope.get("path", ""))[:200],
+        **members,
     }
-    return Response(orjson.dumps(body), status, headers, MEDIA_TYPE)
+    content = orjson.dumps(_printable(document))
+    return Response(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
-def from_error(error: TidegateError, path: str) -> Response:
-    """The problem of an error of ours, with the headers that its status asks for."""
-    headers: dict[str, str] = {}
-    if isinstance(error, Overloaded):
-        headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
-    elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["retry-after"] = "1"
-    elif error.status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = "Bearer"
-    return problem(error.status, str(error), path, headers)
+def _printable(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Half surrogates, which JSON in UTF-8 cannot carry, as question marks."""
+    return {k: v.encode(errors="replace").decode() if isinstance(v, str) else v for k, v in document.items()}
 
 
-async def _tidegate_error(request: Request, error: Exception) -> Response:
+async def _answer_ours(request: Request, error: Exception) -> Response:
     if not isinstance(error, TidegateError):
         raise error
-    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.error("%s on %s: %s", type(error).__name__, request.url.path, error)
-    return from_error(error, request.url.path)
+    return problem(error, request.scope)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _answer_framework(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    details = {404: f"there is nothing at {request.url.path[:200]}; /docs lists what there is"}
-    detail = details.get(error.status_code, error.detail)
-    return problem(error.status_code, detail, request.url.path, dict(error.headers or {}))
+    detail = _NO_ROUTE.get(error.status_code, "{detail}").format(method=request.method, detail=str(error.detail)[:200])
+    return _response(error.status_code, detail, request.scope, headers=error.headers)
 
 
-async def _validation_error(request: Request, error: Exception) -> Response:
+async def _answer_validation(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     fault = error.errors()[0]
-    pointer = "/".join(str(step) for step in fault["loc"])
-    return problem(422, f"/{pointer}: {fault['msg']}", request.url.path)
+    where = "/" + "/".join(str(step) for step in fault["loc"])
+    return _response(422, f"{where}: {fault['msg']}"[:200], request.scope, pointer=where)
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    _log.error("%s on %s", type(error).__name__, request.url.path, exc_info=error)
-    return problem(500, "this is a fault of the server; its log has the cause", request.url.path)
+async def _answer_nobody(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=ABANDONED)  # the client is gone; the server throws this away
+
+
+async def _answer_unforeseen(request: Request, _error: Exception) -> Response:
+    # The framework raises the error once more after this answer, so the server's log has its trace.
+    return _response(500, "something failed on the server's side; its log has the cause", request.scope)

@@ -1,103 +1,144 @@
-"""The models that are served: opens every champion of the bundle store in the background, and closes them.
+"""The repository: every model of the bundle store, opened in the background, each with its own state.
 
-A model that fails to open is named with its reason and stops no other. Versions do not move while the server
-runs; the state per model is where that will happen.
+A model is loading, ready or failed; one that fails (a changed byte, a file that onnxruntime refuses) stops no
+other. Before: the app's lifespan starts and closes it; after: `get` hands routes and demos the served model.
+Limits: it opens the champions once, at start; new versions come with the next start.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
-from serving.metrics import Metrics
+from serving.metrics import ServingMetrics
 from serving.model import ServedModel
 from tidegate import devices
 from tidegate.bundle_store import BundleStore
+from tidegate.devices import Device
 from tidegate.engine import Engine
 from tidegate.errors import ModelNotFound, NotReady, TidegateError
 from tidegate.records import Recorder
 from tidegate.settings import Settings
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """Where a model stands: loading, ready (with `served`) or failed (with `error`)."""
+    """Where a model stands.
+
+    Attributes:
+        error: why it failed; empty otherwise.
+        served: the model once it is ready.
+    """
 
     status: Literal["loading", "ready", "failed"]
-    served: ServedModel | None = None
     error: str = ""
+    served: ServedModel | None = None
 
 
 class Repository:
-    """Served models by name."""
+    """The models that are served, by name."""
 
-    def __init__(self, settings: Settings, bundles: BundleStore, recorder: Recorder, metrics: Metrics) -> None:
-        self._settings = settings
+    def __init__(self, bundles: BundleStore, settings: Settings, recorder: Recorder, metrics: ServingMetrics) -> None:
         self._bundles = bundles
+        self._settings = settings
         self._recorder = recorder
         self._metrics = metrics
-        self._states = {name: ModelState("loading") for name in bundles.names()}
-        self._loading: asyncio.Task[None] | None = None
+        self._states: dict[str, ModelState] = {}
+        self._opening: asyncio.Task[None] | None = None
 
     @property
     def states(self) -> Mapping[str, ModelState]:
-        """Every model's state, by name."""
-        return self._states
+        """Every model of the store at start, by name."""
+        return MappingProxyType(self._states)
 
     @property
     def ready(self) -> bool:
-        """Every model answers."""
-        return all(state.status == "ready" for state in self._states.values())
+        """Whether there are models and every one of them answers."""
+        return bool(self._states) and all(state.status == "ready" for state in self._states.values())
 
     def get(self, name: str) -> ServedModel:
-        """The model of that name.
+        """The served model of that name.
 
         Raises:
-            ModelNotFound: it is not served.
-            NotReady: it is still loading, or failed to load.
+            ModelNotFound: the store had no such model at start.
+            NotReady: it is still loading, or it failed.
+        """
+        state = self.state(name)
+        if state.served is None:
+            reason = (
+                "is still loading; ask again in a moment" if state.status == "loading" else f"failed: {state.error}"
+            )
+            raise NotReady(f"model {name!r} {reason}")
+        return state.served
+
+    def state(self, name: str) -> ModelState:
+        """State of a model.
+
+        Raises:
+            ModelNotFound: the store had no such model at start.
         """
         state = self._states.get(name)
         if state is None:
-            known = ", ".join(self._states) or "none"
-            raise ModelNotFound(f"no model named {name[:80]!r} is served; there are: {known}")
-        if state.served is None:
-            raise NotReady(f"model {name!r} is {state.status}" + (f": {state.error}" if state.error else "; try again"))
-        return state.served
+            served = ", ".join(self._states) or "none"
+            raise ModelNotFound(f"no model {name[:80]!r} is served; served: {served}")
+        return state
 
     def start(self, on_loaded: Callable[[], None]) -> None:
-        """Begin to open every model; `on_loaded` is called once, when none is loading any more."""
-        self._loading = asyncio.create_task(self._load_all(on_loaded))
+        """Begin to open every model; `on_loaded` is called on the loop once none is loading any more."""
+        for name in self._bundles.names():
+            self._put(name, ModelState("loading"))
+        self._opening = asyncio.create_task(self._open_all(on_loaded), name="tidegate-open-models")
 
     async def close(self) -> None:
-        """Stop loading, then drain and close every model, all at once."""
-        if self._loading:
-            self._loading.cancel()
-            await asyncio.gather(self._loading, return_exceptions=True)
-        served = [state.served for state in self._states.values() if state.served]
-        await asyncio.gather(*(model.close() for model in served))
+        """Stop opening, and drain and close every model, all at once."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        models = [state.served for state in self._states.values() if state.served is not None]
+        await asyncio.gather(*(model.close() for model in models))
+        log.info("closed %s models", len(models))
 
-    async def _load_all(self, on_loaded: Callable[[], None]) -> None:
-        for name in self._states:
-            self._states[name] = await self._load(name)
+    async def _open_all(self, on_loaded: Callable[[], None]) -> None:
+        """One after the other: each takes every core while it loads."""
+        for name in tuple(self._states):
+            self._put(name, await self._open(name))
         on_loaded()
 
-    async def _load(self, name: str) -> ModelState:
+    async def _open(self, name: str) -> ModelState:
         try:
-            served = await asyncio.to_thread(self._open, name)
+            engine, device = await asyncio.to_thread(self._load, name)
         except TidegateError as error:
-            _log.error("model %s failed to load: %s", name, error)
-            self._metrics.ready.labels(name).set(0)
-            return ModelState("failed", error=str(error))
-        served.start()
-        manifest = served.bundle.manifest
-        _log.info("model %s version %s variant %s on %s", name, manifest.version, manifest.chosen, served.device.name)
-        return ModelState("ready", served)
+            log.error("model %s failed to open: %s", name, error)
+            return ModelState("failed", str(error))
+        except Exception as error:  # one model's trouble, of whatever kind, must not stop the others
+            log.exception("model %s failed to open", name)
+            return ModelState("failed", f"{type(error).__name__}; the server's log has the trace")
+        manifest = engine.bundle.manifest
+        log.info(
+            "serving %s version %s, variant %s, on %s: %s",
+            name,
+            manifest.version,
+            engine.variant.name,
+            device.name,
+            device.reason,
+        )
+        self._metrics.info.labels(name, str(manifest.version), engine.variant.name, device.name).set(1)
+        return ModelState(
+            "ready", served=ServedModel(engine, device, self._settings, self._recorder, self._metrics.of(name))
+        )
 
-    def _open(self, name: str) -> ServedModel:
+    def _load(self, name: str) -> tuple[Engine, Device]:
+        """Verify, open and warm up the champion; runs in a thread."""
+        bundle = self._bundles.load(name)
         device = devices.choose(self._settings.device, devices.available_providers())
-        engine = Engine.open(self._bundles.load(name), device, threads=self._settings.threads)
+        engine = Engine.open(bundle, device, threads=self._settings.threads)
         engine.warm_up()
-        return ServedModel(engine, device, self._settings, self._recorder, self._metrics)
+        return engine, device
+
+    def _put(self, name: str, state: ModelState) -> None:
+        self._states[name] = state
+        self._metrics.ready.labels(name).set(state.status == "ready")

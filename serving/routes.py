@@ -1,146 +1,127 @@
-"""Every route but the hot one: models, feedback, drift, health, metrics, documentation.
+"""Every route but the hot one: models, feedback, drift, health, metrics.
 
-What may block (the state database, whylogs) runs in a thread.
+All are async, because a `def` endpoint costs 500 us of thread hopping; what blocks (drift, feedback) goes through
+the thread pool. Thin glue between the wire and the gateway's parts. The hot route is `serving.predict`, the
+documentation's page `serving.docs_page`.
 """
 
-import asyncio
-from importlib import resources
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.openapi.docs import get_swagger_ui_html
+import orjson
+from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import ValidationError
-from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
 
-from serving.card import model_card
-from serving.codec import read_json
+from serving import card, codec
+from serving.body import read_json
 from serving.gateway import Gateway
-from serving.predict import DOCUMENTATION, predict
-from serving.repository import ModelState
-from serving.schemas import FeedbackAnswer, FeedbackBody, ModelDetails, ModelSummary, Problem
-from tidegate.bundle import first_fault
-from tidegate.errors import InvalidInput, ModelNotFound
+from serving.lean_route import LeanRoute, documented, problems
+from serving.schemas import FeedbackAnswer, FeedbackRequest, Health, ModelDescription, ModelSummary, Readiness
 
-router = APIRouter()
-router.add_api_route("/models/{model}/predict", predict, methods=["POST"], **DOCUMENTATION)
-_PROBLEMS: dict[int | str, dict[str, Any]] = {status: {"model": Problem} for status in (404, 422, 503)}
-
-
-def install(app: FastAPI) -> None:
-    """Add the routes, and the documentation page with its assets served from here."""
-    app.include_router(router)
-    assets = resources.files("fastapi_offline") / "static"  # swagger-ui from a wheel: no page loads from outside
-    app.mount("/assets/docs", StaticFiles(directory=str(assets)))
-
-
-@router.get("/models", summary="Every model of this server")
-async def list_models(request: Request) -> list[ModelSummary]:
-    """Name, status, version and device of each."""
-    states = _gateway(request).repository.states
-    return [ModelSummary(**_summary(name, state)) for name, state in states.items()]
-
-
-@router.get("/models/{model}", summary="One model with its evidence and lineage", responses=_PROBLEMS)
-async def show_model(model: str, request: Request) -> ModelDetails:
-    """The parts of its manifest that a caller may want."""
-    state = _gateway(request).repository.states.get(model)
-    if state is None or state.served is None:
-        if state is None:
-            _gateway(request).repository.get(model)
-            raise ModelNotFound(f"no model named {model[:80]!r} is served")
-        return ModelDetails(**_summary(model, state))
-    manifest = state.served.bundle.manifest
-    return ModelDetails(
-        **_summary(model, state),
-        description=manifest.description,
-        created_at=manifest.created_at.isoformat(),
-        variants=[variant.model_dump() for variant in manifest.variants],
-        evidence=[evidence.model_dump() for evidence in manifest.evidence],
-        postprocessing=manifest.postprocessing.model_dump(),
-        lineage=manifest.lineage.model_dump(),
-        samples=list(manifest.samples),
-    )
-
-
-@router.get("/models/{model}/card", summary="The model card, as Markdown", responses=_PROBLEMS)
-async def show_card(model: str, request: Request) -> Response:
-    """What a person should know of the model."""
-    served = _gateway(request).repository.get(model)
-    return Response(model_card(served.bundle.manifest), media_type="text/markdown; charset=utf-8")
-
-
-@router.get("/models/{model}/drift", summary="The latest windows against the reference", responses=_PROBLEMS)
-async def show_drift(model: str, request: Request) -> dict[str, Any]:
-    """Status, alert, windows and the score of every feature beside its threshold."""
-    gateway = _gateway(request)
-    version = gateway.repository.get(model).bundle.manifest.version
-    return await asyncio.to_thread(gateway.monitor.drift, model, version)
+router = APIRouter(route_class=LeanRoute)
 
 
 @router.post(
     "/models/{model}/feedback",
     status_code=201,
     summary="Correct a prediction",
-    responses=_PROBLEMS,
-    openapi_extra={
-        "requestBody": {"required": True, "content": {"application/json": {"schema": FeedbackBody.model_json_schema()}}}
-    },
+    description="Stores the right label of a prediction and puts its text on the relabel queue.",
+    response_model=FeedbackAnswer,
+    responses=problems(400, 404, 413, 415, 422, 503),
+    openapi_extra=documented(FeedbackRequest),
 )
-async def give_feedback(model: str, request: Request) -> FeedbackAnswer:
-    """Puts the text on the relabel queue with the label given; durable once this is answered."""
+async def feedback(request: Request) -> Response:
+    """Take a correction; it is on disk before the answer goes out."""
     gateway = _gateway(request)
-    gateway.repository.get(model)
-    document = await read_json(request, gateway.settings.max_body_bytes)
-    try:
-        body = FeedbackBody.model_validate(document)
-    except ValidationError as error:
-        raise InvalidInput(first_fault(error)) from None
-    item = await asyncio.to_thread(gateway.monitor.feedback, body.prediction_id, body.label, body.comment)
-    return FeedbackAnswer(item_id=item)
+    gateway.repository.get(request.path_params["model"])
+    sent = codec.decode_feedback(await read_json(request, gateway.settings))
+    item = await run_in_threadpool(gateway.monitor.feedback, sent.prediction_id, sent.label, sent.comment)
+    return _json({"item_id": item}, 201)
 
 
-@router.get("/healthz", summary="The process answers")
-async def healthz() -> dict[str, str]:
-    """Says nothing of the models; see /readyz."""
-    return {"status": "ok"}
+@router.get("/models", summary="List models", response_model=list[ModelSummary], openapi_extra=documented(model=False))
+async def list_models(request: Request) -> Response:
+    """Every model of the store, with its state."""
+    states = _gateway(request).repository.states
+    return _json([card.summarise(name, state) for name, state in states.items()])
 
 
-@router.get("/readyz", summary="Every model answers", responses={503: {"description": "Not every model answers yet."}})
-async def readyz(request: Request) -> JSONResponse:
-    """200 when every model is warm; until then, and when one has failed, 503 with each one's state."""
+@router.get(
+    "/models/{model}",
+    summary="Describe a model",
+    response_model=ModelDescription,
+    responses=problems(404),
+    openapi_extra=documented(),
+)
+async def describe_model(request: Request) -> Response:
+    """Manifest, evidence, state, device with its reason, warnings."""
+    name = request.path_params["model"]
+    return _json(card.describe(name, _gateway(request).repository.state(name)))
+
+
+@router.get(
+    "/models/{model}/card",
+    summary="Model card",
+    response_class=Response,
+    responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}, **problems(404, 503)},
+    openapi_extra=documented(),
+)
+async def model_card(request: Request) -> Response:
+    """The manifest for people, as Markdown."""
+    text = card.model_card(_gateway(request).repository.get(request.path_params["model"]))
+    return Response(text, media_type="text/markdown; charset=utf-8")
+
+
+@router.get(
+    "/models/{model}/drift",
+    summary="Drift report",
+    response_model=dict[str, Any],
+    responses=problems(404, 503),
+    openapi_extra=documented(),
+)
+async def drift(request: Request) -> Response:
+    """The latest windows against the reference."""
+    gateway = _gateway(request)
+    manifest = gateway.repository.get(request.path_params["model"]).manifest
+    return _json(await run_in_threadpool(gateway.monitor.drift, manifest.name, manifest.version))
+
+
+@router.get("/healthz", summary="The process is alive", response_model=Health, openapi_extra=documented(model=False))
+async def healthz(_request: Request) -> Response:
+    """Alive, whatever the models do."""
+    return _json({"status": "ok"})
+
+
+@router.get(
+    "/readyz",
+    summary="Every model answers",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "A model is still loading, or failed; the states say which."}},
+    openapi_extra=documented(model=False),
+)
+async def readyz(request: Request) -> Response:
+    """200 once every model is warm; 503 until then, and for good when one failed."""
     repository = _gateway(request).repository
     models = {
         name: {"status": state.status} | ({"error": state.error} if state.error else {})
         for name, state in repository.states.items()
     }
-    return JSONResponse({"ready": repository.ready, "models": models}, 200 if repository.ready else 503)
+    document = {"ready": repository.ready, "models": models}
+    return _json(document, 200 if repository.ready else 503)
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    openapi_extra=documented(model=False),
+)
 async def metrics(request: Request) -> Response:
-    """Text exposition of the whole process."""
-    registry = _gateway(request).metrics.registry
-    return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
-
-
-@router.get("/", include_in_schema=False)
-async def index() -> Response:
-    """The documentation is the front page."""
-    return RedirectResponse("docs")
-
-
-@router.get("/docs", include_in_schema=False)
-async def docs(request: Request) -> Response:
-    """Swagger UI, with every asset from this server."""
-    return get_swagger_ui_html(
-        openapi_url=f"{request.scope.get('root_path', '')}/openapi.json",
-        title="Tidegate",
-        swagger_js_url="assets/docs/swagger-ui-bundle.js",
-        swagger_css_url="assets/docs/swagger-ui.css",
-        swagger_favicon_url="assets/docs/favicon.png",
-    )
+    """Every metric of the process, in Prometheus' text format."""
+    return Response(generate_latest(_gateway(request).registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _gateway(request: Request) -> Gateway:
@@ -148,16 +129,5 @@ def _gateway(request: Request) -> Gateway:
     return gateway
 
 
-def _summary(name: str, state: ModelState) -> dict[str, Any]:
-    summary: dict[str, Any] = {"name": name, "status": state.status, "error": state.error}
-    if state.served is None:
-        return summary
-    manifest = state.served.bundle.manifest
-    return summary | {
-        "version": manifest.version,
-        "task": manifest.task,
-        "labels": list(manifest.labels),
-        "variant": state.served.engine.variant.name,
-        "device": state.served.device.name,
-        "device_reason": state.served.device.reason,
-    }
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(document), status, media_type="application/json")

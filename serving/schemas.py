@@ -1,103 +1,133 @@
-"""The wire as pydantic models: what /openapi.json and /docs show, and what the slower routes validate with.
+"""What goes over the wire, for the API's documentation (`/openapi.json`).
 
-The hot route decodes by hand (`serving.codec`) and only documents itself with these.
+The hot route does not validate with these (`serving.codec` checks by hand, in microseconds); tests hold the two
+to the same answers.
 """
 
-from typing import Annotated, Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Text = Annotated[str, Field(min_length=1)]
+
+class Wire(BaseModel):
+    """Base of what a caller sends: unknown keys are an error, nothing is converted."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class PredictParameters(Wire):
+    """How the answer is shaped."""
+
+    top_k: int | None = Field(None, ge=1, description="Labels per input, best first; all of them by default.")
+    details: bool = Field(False, description="Answer with ids, version and abstention, instead of bare rankings.")
 
 
-class PredictParameters(_Closed):
-    """How to answer."""
+class PredictRequest(Wire):
+    """Hugging Face's inference shape."""
 
-    top_k: int | None = Field(None, ge=1, description="How many labels, best first; all by default.")
-    details: bool = Field(False, description="Answer with ids, version and whether the model abstained.")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"inputs": "Profit rose to EUR 5.2 mn", "parameters": {"top_k": 1}}],
+        }
+    )
 
-
-class PredictBody(_Closed):
-    """One text, or a list of texts."""
-
-    inputs: Text | Annotated[list[Text], Field(min_length=1)]
+    inputs: str | list[str] = Field(description="One text, or a list of texts.")
     parameters: PredictParameters | None = None
 
 
 class LabelScore(BaseModel):
-    """A label and its probability."""
+    """One label of a ranking."""
 
     label: str
-    score: float
+    score: float = Field(ge=0, le=1, description="Probability.")
 
 
 class Prediction(BaseModel):
-    """One answer with what is known of it."""
+    """One prediction in full."""
 
-    id: str = Field(description="Names this prediction in feedback.")
-    label: str = Field(description="The answer; the fallback label when abstained.")
-    score: float = Field(description="Probability of the most likely label.")
-    abstained: bool = Field(description="The score was below the bundle's threshold.")
-    scores: dict[str, float]
+    id: str = Field(description="What feedback names.")
+    label: str
+    score: float = Field(ge=0, le=1, description="Probability of the most likely class, also when abstained.")
+    abstained: bool = Field(description="The score was below the bundle's threshold; `label` is its fallback label.")
+    scores: dict[str, float] = Field(description="Probability by label, best first, `top_k` of them.")
 
 
 class DetailedPredictions(BaseModel):
-    """The answer when `parameters.details` is true."""
+    """The answer with `parameters.details`."""
 
     model: str
     version: int
     predictions: list[Prediction]
 
 
-class FeedbackBody(_Closed):
-    """A caller's correction."""
+class FeedbackRequest(Wire):
+    """A correction of one prediction."""
 
-    prediction_id: Annotated[str, Field(min_length=1, max_length=64)]
-    label: Annotated[str, Field(min_length=1, max_length=200)]
-    comment: Annotated[str, Field(max_length=2_000)] = ""
+    prediction_id: str = Field(min_length=1, max_length=64)
+    label: str = Field(min_length=1, max_length=200, description="The right label.")
+    comment: str = Field("", max_length=1_000)
 
 
 class FeedbackAnswer(BaseModel):
-    """Where the correction stands now."""
+    """The correction was stored."""
 
-    item_id: str = Field(description="Id on the relabel queue.")
+    item_id: str = Field(description="Its item on the relabel queue.")
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """RFC 9457 problem details."""
 
     type: str
     title: str
     status: int
     detail: str
     instance: str
+    pointer: str | None = Field(None, description="JSON pointer of the fault in the request's body.")
 
 
 class ModelSummary(BaseModel):
-    """One served model."""
+    """One model of the list."""
 
     name: str
-    status: str = Field(description="loading, ready or failed.")
-    error: str = ""
+    status: Literal["loading", "ready", "failed"]
+    error: str | None = None
     version: int | None = None
-    task: str = ""
-    labels: list[str] = []
-    variant: str = ""
-    device: str = ""
-    device_reason: str = ""
+    task: str | None = None
+    labels: list[str] | None = None
+    variant: str | None = None
+    device: str | None = None
+    device_reason: str | None = None
 
 
-class ModelDetails(ModelSummary):
-    """Everything that may be told of a served model."""
+class ModelDescription(ModelSummary):
+    """A model in full; what is not known before it is open is left out."""
 
-    description: str = ""
-    created_at: str = ""
-    variants: list[dict[str, Any]] = []
-    evidence: list[dict[str, Any]] = Field([], description="What was measured at export, refused variants included.")
-    postprocessing: dict[str, Any] = {}
-    lineage: dict[str, Any] = {}
-    samples: list[str] = []
+    description: str | None = None
+    created_at: str | None = None
+    threshold: float | None = None
+    fallback_label: str | None = None
+    variants: list[dict[str, Any]] | None = None
+    evidence: list[dict[str, Any]] | None = None
+    lineage: dict[str, Any] | None = None
+    samples: list[str] | None = None
+    warnings: list[str] | None = None
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class ModelReadiness(BaseModel):
+    """Where one model stands."""
+
+    status: Literal["loading", "ready", "failed"]
+    error: str | None = None
+
+
+class Readiness(BaseModel):
+    """Where the server stands."""
+
+    ready: bool
+    models: dict[str, ModelReadiness]

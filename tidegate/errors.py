@@ -126,9 +126,13 @@ class UnsupportedMediaType(RequestError):
 
 
 class InvalidInput(RequestError):
-    """Readable, but not of the shape or range that the model takes."""
+    """Readable, but not of the shape or range that the model takes; `pointer` (RFC 6901) says where, if known."""
 
     status = 422
+
+    def __init__(self, message: str, *, pointer: str = "") -> None:
+        super().__init__(message)
+        self.pointer = pointer
 
 
 class Overloaded(RequestError):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tidegate.settings import Settings
 
+_ADDRESS = "server.url"
+
 
 def prepare(settings: Settings) -> Path:
     """Create the home folder if it is not there, and return it."""
@@ -30,6 +32,17 @@ def signing_secret(home: Path) -> bytes:
             os.link(draft, path)  # atomic: whoever comes second keeps the first one's secret
         draft.unlink()
     return path.read_bytes()
+
+
+def write_address(home: Path, url: str) -> None:
+    """Remember where the running server answers, for commands that print links; empty when it has stopped."""
+    (home / _ADDRESS).write_text(url)
+
+
+def read_address(home: Path) -> str:
+    """Where the server of this home folder answers, as it said last; empty when it never did, or has stopped."""
+    file = home / _ADDRESS
+    return file.read_text().strip() if file.is_file() else ""
 
 
 def tracking_uri(home: Path) -> str:

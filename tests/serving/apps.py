@@ -1,7 +1,7 @@
 """The gateway in this process, for tests: real toy bundles, an ASGI client, a monitor that remembers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,3 +66,17 @@ async def gateway(home: Path, *, ready: bool = True, **settings: Any) -> AsyncIt
         if ready:
             await asyncio.wait_for(loaded.wait(), 30)
         yield Running(app, client, monitor, registry)
+
+
+def on_gateway(
+    home: Path, scenario: Callable[[Running], Coroutine[Any, Any, None]], *, ready: bool = True, **settings: Any
+) -> None:
+    """Run a scenario on a started gateway; no task may be left when it has stopped."""
+
+    async def main() -> None:
+        async with gateway(home, ready=ready, **settings) as running:
+            await scenario(running)
+        await asyncio.sleep(0)
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+    asyncio.run(main())

@@ -36,3 +36,11 @@ def test_a_configured_registry_is_honoured(tmp_path: Path, monkeypatch: pytest.M
     assert home.tracking_uri(tmp_path) == f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://registry:5000")
     assert home.tracking_uri(tmp_path) == "http://registry:5000"
+
+
+def test_the_address_of_the_running_server_is_kept_until_it_stops(tmp_path: Path) -> None:
+    assert home.read_address(tmp_path) == ""
+    home.write_address(tmp_path, "http://127.0.0.1:9")
+    assert home.read_address(tmp_path) == "http://127.0.0.1:9"
+    home.write_address(tmp_path, "")
+    assert home.read_address(tmp_path) == ""

@@ -128,7 +128,7 @@ def export(
             console.say(f"{evidence.variant} was refused: it {evidence.refusal}")
 
 
-_COLUMNS = ["variant", "agree %", "max diff", "accuracy %", "macro-F1 %", "MB", "p50 ms", "texts/s"]
+_COLUMNS = ["variant", "agree %", "max diff", "accuracy %", "F1 %", "MB", "p50 ms", "texts /s"]
 
 
 def _source_cells(evidence: Evidence) -> list[str]:
@@ -137,11 +137,11 @@ def _source_cells(evidence: Evidence) -> list[str]:
 
 def _cells(evidence: Evidence) -> list[str]:
     return [
-        evidence.variant if evidence.accepted else f"{evidence.variant} (refused)",
+        evidence.variant if evidence.accepted else f"{evidence.variant} refused",
         f"{evidence.agreement * 100:.2f}",
-        f"{evidence.max_abs_error:.4f}",
+        f"{evidence.max_abs_error:.3f}",
         _percent(evidence.accuracy, evidence.accuracy_interval),
-        _percent(evidence.macro_f1, evidence.macro_f1_interval),
+        _percent(evidence.macro_f1),
         f"{evidence.size_bytes / 1e6:.1f}",
         f"{evidence.latency_p50_seconds * 1e3:.2f}",
         f"{evidence.throughput_texts_per_second:.0f}",
@@ -149,7 +149,7 @@ def _cells(evidence: Evidence) -> list[str]:
 
 
 def _percent(share: float, interval: tuple[float, float] | None = None) -> str:
-    between = f" {interval[0] * 100:.1f}-{interval[1] * 100:.1f}" if interval else ""
+    between = f" ({interval[0] * 100:.0f}-{interval[1] * 100:.0f})" if interval else ""
     return f"{share * 100:.1f}{between}"
 
 

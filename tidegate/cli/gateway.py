@@ -48,6 +48,7 @@ def run(settings: Settings, *, exit_when_ready: bool = False) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself things; a line each is noise
     listener = _listen(settings)
+    url = _url(settings.host, listener)
     database = store.open_database(settings.state_url)
     registry = _registry()
     job = MonitoringJob(database, bundles, settings, registry)
@@ -57,14 +58,19 @@ def run(settings: Settings, *, exit_when_ready: bool = False) -> None:
         repository: Repository = app.state.gateway.repository
         failures.extend(f"{name}: {state.error}" for name, state in repository.states.items() if state.error)
         if repository.ready:
-            _announce(_url(settings.host, listener), bundles.names())
+            home.write_address(settings.home, url)
+            _announce(url, bundles.names())
         server.should_exit = exit_when_ready
 
     app = create_app(settings, bundles, job, job, registry, on_loaded=loaded)
     mount_demos(app, app.state.gateway, bundles)
     guarded = ShareGuard(app, ShareLinks(database, home.signing_secret(settings.home)))
     server = uvicorn.Server(_uvicorn_config(guarded, settings))
-    _serve(server, listener, job)
+    try:
+        _serve(server, listener, job)
+    finally:
+        home.write_address(settings.home, "")
+        database.dispose()
     if exit_when_ready and failures:
         raise NotReady("; ".join(failures))
 
@@ -129,4 +135,6 @@ def _announce(url: str, models: list[str]) -> None:
 
 
 def _url(host: str, listener: socket.socket) -> str:
-    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    """The address as a person on this machine types it."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{listener.getsockname()[1]}"

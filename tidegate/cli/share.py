@@ -86,15 +86,16 @@ def seconds(text: str) -> float:
 
 
 def base_url(settings: Settings) -> str:
-    """Where visitors reach the server, without a trailing slash.
+    """Where visitors reach the server, without a trailing slash: as set, as the running server says, as configured.
 
     Raises:
         UsageError: the port is only known to the running server.
     """
-    if settings.public_url:
-        return settings.public_url.rstrip("/")
+    known = settings.public_url or home_folder.read_address(settings.home)
+    if known:
+        return known.rstrip("/")
     if settings.port == 0:
-        raise UsageError("port 0 is picked anew at each start; set TIDEGATE_PUBLIC_URL to the address of the server")
+        raise UsageError("port 0 is picked anew at each start; start the server first, or set TIDEGATE_PUBLIC_URL")
     host = _ANY_ADDRESS.get(settings.host, settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 

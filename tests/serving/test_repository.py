@@ -1,0 +1,126 @@
+"""Models open in the background, one that fails stops no other, and the reason is told."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from serving.metrics import ServingMetrics
+from serving.repository import Repository
+from tests import bundles
+from tests.serving.apps import Running, on_gateway
+from tidegate.bundle_store import BundleStore
+from tidegate.errors import ModelNotFound, NotReady
+from tidegate.records import NullRecorder
+from tidegate.settings import Settings
+
+
+def test_a_changed_byte_is_refused_by_name_and_the_others_are_served(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = BundleStore(tmp_path / "bundles")
+    bundles.sentiment(store)
+    file = bundles.wordpieces(store).file("model.onnx")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+    async def scenario(g: Running) -> None:
+        response = await g.client.get("/readyz")
+        assert response.status_code == 503
+        models = response.json()["models"]
+        assert models["sentiment"] == {"status": "ready"}
+        assert models["wordpieces"]["status"] == "failed"
+        assert "model.onnx is not what was published" in models["wordpieces"]["error"]
+        good = await g.client.post("/models/sentiment/predict", json={"inputs": "profit"})
+        bad = await g.client.post("/models/wordpieces/predict", json={"inputs": "profit"})
+        assert (good.status_code, bad.status_code) == (200, 503)
+        assert "model.onnx" in bad.json()["detail"]
+        assert "model.onnx" in (await g.client.get("/models/wordpieces")).json()["error"]
+
+    on_gateway(tmp_path, scenario)
+    assert any(record.levelno == logging.ERROR and "model.onnx" in record.getMessage() for record in caplog.records)
+
+
+def test_a_manifest_that_is_no_json_fails_that_model_alone(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path / "bundles")
+    bundles.sentiment(store)
+    (bundles.wordpieces(store).path / "bundle.json").write_text("{")
+
+    async def scenario(g: Running) -> None:
+        models = (await g.client.get("/readyz")).json()["models"]
+
+        assert [models[name]["status"] for name in ("sentiment", "wordpieces")] == ["ready", "failed"]
+
+    on_gateway(tmp_path, scenario)
+
+
+def test_an_alias_file_that_is_broken_fails_that_model_alone(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path / "bundles")
+    bundles.sentiment(store)
+    bundles.wordpieces(store)
+    (tmp_path / "bundles" / "wordpieces" / "aliases.json").write_text("not json")
+
+    async def scenario(g: Running) -> None:
+        models = (await g.client.get("/readyz")).json()["models"]
+
+        assert [models[name]["status"] for name in ("sentiment", "wordpieces")] == ["ready", "failed"]
+
+    on_gateway(tmp_path, scenario)
+
+
+def test_the_champion_is_served_not_the_newest(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path / "bundles")
+    bundles.sentiment(store)
+    bundles.sentiment(store, threshold=0.5)
+
+    async def scenario(g: Running) -> None:
+        assert g.app.state.gateway.repository.get("sentiment").manifest.version == 1
+
+    on_gateway(tmp_path, scenario)
+
+
+def test_an_empty_store_is_never_ready(tmp_path: Path) -> None:
+    async def main() -> None:
+        repository = Repository(BundleStore(tmp_path), Settings(), NullRecorder(), ServingMetrics(CollectorRegistry()))
+        loaded = asyncio.Event()
+        repository.start(loaded.set)
+        await asyncio.wait_for(loaded.wait(), 10)
+        assert not repository.ready
+        with pytest.raises(ModelNotFound, match="served: none"):
+            repository.get("sentiment")
+        await repository.close()
+
+    asyncio.run(main())
+
+
+def test_closing_while_models_load_leaves_no_task_and_answers_not_ready(tmp_path: Path) -> None:
+    bundles.sentiment(BundleStore(tmp_path))
+
+    async def main() -> None:
+        repository = Repository(BundleStore(tmp_path), Settings(), NullRecorder(), ServingMetrics(CollectorRegistry()))
+        repository.start(lambda: pytest.fail("it was told that models are loaded"))
+        await repository.close()
+        assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+        with pytest.raises(NotReady):
+            repository.get("sentiment")
+
+    asyncio.run(main())
+
+
+def test_after_closing_a_model_refuses_work(tmp_path: Path) -> None:
+    bundles.sentiment(BundleStore(tmp_path))
+
+    async def main() -> None:
+        repository = Repository(BundleStore(tmp_path), Settings(), NullRecorder(), ServingMetrics(CollectorRegistry()))
+        loaded = asyncio.Event()
+        repository.start(loaded.set)
+        await asyncio.wait_for(loaded.wait(), 10)
+        model = repository.get("sentiment")
+        await repository.close()
+        with pytest.raises(NotReady, match="shutting down"):
+            await model.predict(["profit"])
+
+    asyncio.run(main())
