@@ -107,8 +107,8 @@ A running server shows every shape at `/docs` and in `/openapi.json`; nothing th
 ```
 
 One list per input, best label first, also when one text was sent. With `"details": true` among the parameters the
-answer is `{"model", "version", "predictions": [{"id", "label", "score", "abstained", "scores"}]}`. When the bundle has a
-threshold and the top probability is below it, the fallback label answers: it stands first, and `abstained` is true.
+answer is `{"model", "version", "predictions": [{"id", "label", "score", "abstained", "scores"}]}`. When the bundle has
+a threshold and the top probability is below it, the fallback label answers: it stands first, `abstained` is true.
 
 Headers of an answer: `x-prediction-id` (of a list, text N has `ID.N`), `x-model-version`, `x-variant`, `server-timing`
 (queue, tokenize, infer in milliseconds). Header of a request: `x-deadline-ms`, after which no work is done for it.

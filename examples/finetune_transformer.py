@@ -10,6 +10,7 @@ Measured on 2 cores: 4,125 financial sentences, 4 epochs, 225 s, accuracy 0.83, 
 """
 
 import argparse
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,20 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from recipe import (
-    Row,
-    Splits,
-    decide_threshold,
-    log_data,
-    log_evaluation,
-    options,
-    read_rows,
-    register,
-    run,
-    say,
-    split,
-    start_run,
-)
+from recipe import Row, Splits, decide_threshold, options, read_rows, run, say, split
+from tracking import log_data, log_evaluation, register, start_run
 
 from tidegate.errors import UsageError
 
@@ -204,6 +193,7 @@ def _log_model(arguments: argparse.Namespace, trainer: Any, tokenizer: Any, spli
         answered = [metadata["fallback_label"] if low[row] else label for row, label in enumerate(answered)]
         mlflow.log_metrics({"threshold": metadata["threshold"], "evaluation_abstained_share": float(low.mean())})
     log_evaluation(labels, [label for _, label in splits.evaluation], answered)
+    logging.getLogger("mlflow.transformers").setLevel(logging.ERROR)  # it misses a model card on the hub
     logged = mlflow.transformers.log_model(
         {"model": model, "tokenizer": tokenizer},
         name="model",

@@ -18,81 +18,23 @@ from random import Random
 Row = tuple[str, str]
 LABELS = ("negative", "neutral", "positive")
 
-_HEADS = [
-    "Aal",
-    "Bor",
-    "Cal",
-    "Dor",
-    "Ekl",
-    "Fin",
-    "Gar",
-    "Hol",
-    "Ilm",
-    "Jun",
-    "Kar",
-    "Lum",
-    "Mer",
-    "Nor",
-    "Oul",
-    "Pel",
-    "Ran",
-    "Sal",
-    "Tam",
-    "Ulv",
-    "Var",
-    "Wes",
-    "Yl",
-    "Zen",
-]
-_TAILS = [
-    "tec",
-    "aro",
-    "mark",
-    "ista",
-    "enta",
-    "ova",
-    "lux",
-    "dor",
-    "ina",
-    "pek",
-    "sonic",
-    "vik",
-    "era",
-    "nio",
-    "tron",
-    "mare",
-    "stad",
-    "ium",
-]
+_HEADS = (
+    "Aal", "Bor", "Cal", "Dor", "Ekl", "Fin", "Gar", "Hol", "Ilm", "Jun", "Kar", "Lum", "Mer", "Nor", "Oul", "Pel",
+    "Ran", "Sal", "Tam", "Ulv", "Var", "Wes", "Yl", "Zen",
+)  # fmt: skip
+_TAILS = (
+    "tec", "aro", "mark", "ista", "enta", "ova", "lux", "dor", "ina", "pek", "sonic", "vik", "era", "nio", "tron",
+    "mare", "stad", "ium",
+)  # fmt: skip
 _FORMS = ("", "", "", " Oyj", " AB", " plc", " Group", " Holding", " Bank", " Energy", " Foods", " Logistics")
-_PLACES = [
-    "Finland",
-    "Poland",
-    "Sweden",
-    "Estonia",
-    "Germany",
-    "Russia",
-    "Spain",
-    "Brazil",
-    "India",
-    "Norway",
-    "Italy",
+_PLACES = (
+    "Finland", "Poland", "Sweden", "Estonia", "Germany", "Russia", "Spain", "Brazil", "India", "Norway", "Italy",
     "Canada",
-]
-_CITIES = [
-    "Helsinki",
-    "Tallinn",
-    "Gdansk",
-    "Malmo",
-    "Lyon",
-    "Porto",
-    "Riga",
-    "Turku",
-    "Bergen",
-    "Leipzig",
-    "Bilbao",
+)  # fmt: skip
+_CITIES = (
+    "Helsinki", "Tallinn", "Gdansk", "Malmo", "Lyon", "Porto", "Riga", "Turku", "Bergen", "Leipzig", "Bilbao",
     "Pune",
-]
+)  # fmt: skip
 _PERIODS = ("in the first quarter", "in the third quarter", "in 2025", "in the first half", "year on year", "in May")
 _UNITS = ("paper", "retail", "cloud", "mobile", "shipping", "steel", "crane", "software", "dairy", "fibre")
 _PEOPLE = ("chief executive", "chairwoman", "finance chief", "head of sales", "board member")
@@ -181,7 +123,7 @@ def _where(rng: Random) -> str:
 
 def _measure(rng: Random, good: bool) -> tuple[str, bool]:
     """A measure, and whether it must go up for the news to be `good`."""
-    is_gain = rng.random() < 0.5
+    is_gain = rng.random() < 0.7
     return rng.choice(_GAINS if is_gain else _PAINS), good == is_gain
 
 
@@ -278,7 +220,16 @@ def _unchanged(rng: Random, _good: bool) -> str:
     )
 
 
-_OPINION: tuple[Callable[[Random, bool], str], ...] = (_direction, _direction, _predicate, _compared, _negated, _mixed)
+_OPINION: tuple[Callable[[Random, bool], str], ...] = (
+    _direction,
+    _direction,
+    _direction,
+    _predicate,
+    _predicate,
+    _compared,
+    _negated,
+    _mixed,
+)
 _NEUTRAL: tuple[Callable[[Random, bool], str], ...] = (_plain, _plain, _unchanged)
 
 

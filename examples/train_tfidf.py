@@ -14,20 +14,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from recipe import (
-    Row,
-    Splits,
-    decide_threshold,
-    log_data,
-    log_evaluation,
-    options,
-    read_rows,
-    register,
-    run,
-    say,
-    split,
-    start_run,
-)
+from recipe import Row, Splits, decide_threshold, options, read_rows, run, say, split
+from tracking import log_data, log_evaluation, register, start_run
 
 from tidegate.errors import UsageError
 

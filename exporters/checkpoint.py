@@ -5,6 +5,8 @@ have a fast form (`tokenizer.json`), because that is what serves. Limits: single
 texts, padding on the right; models with code of their own (`trust_remote_code`) are refused.
 """
 
+import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -110,15 +112,16 @@ def longest_input(config: Any, tokenizer: Any) -> int:
 
 def _export(model: Any, folder: Path) -> list[str]:
     """Write the graph through optimum, and return its input names."""
-    import tempfile
-
     import onnx
     import torch
     from optimum.exporters.onnx import onnx_export_from_model
 
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         try:
-            with torch.no_grad():
+            with torch.no_grad(), warnings.catch_warnings():
+                # About optimum's way of tracing; whether the trace is right is measured, not guessed.
+                warnings.simplefilter("ignore", torch.jit.TracerWarning)
+                warnings.filterwarnings("ignore", category=DeprecationWarning)
                 # The same exporter as `main_export`, from the model that is loaded already. Its own check against
                 # PyTorch is skipped: `verify` does that on real texts.
                 onnx_export_from_model(model, scratch, task="text-classification", do_validation=False)

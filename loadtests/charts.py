@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 720, 240
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 40
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 28, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def chart(
     for number, line in enumerate(lines):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in line.points))
         parts.append(f'<polyline class="{line.css}" points="{path}"/>')
-        parts.append(f'<text class="{line.css}" x="{LEFT + 8 + 90 * number}" y="{TOP + 4}">{escape(line.name)}</text>')
+        parts.append(f'<text class="{line.css}" x="{LEFT + 8 + 90 * number}" y="{TOP - 12}">{escape(line.name)}</text>')
     for dot in dots:
         x, y = at(dot.x, dot.y)
         parts.append(

@@ -125,12 +125,12 @@ def find_rate(user: Any) -> None:
         raise StopUser
 
     def measure(rate: float, window_seconds: float) -> Step:
+        recording.note += f"trying {rate:.1f}/s"
         step = _arrive(user, recording, slo, rate, window_seconds)
-        recording.note = f"{rate:.1f}/s {step.verdict}"
+        recording.note = f"{rate:.1f}/s {step.verdict}, "
         return step
 
-    recording.note = "first step"
-    recording.outcome = search(slo.text, measure)
+    recording.outcome = search(slo.text, measure, slo.window_seconds)
     gevent.spawn(user.environment.runner.quit)
     raise StopUser
 

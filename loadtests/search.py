@@ -11,9 +11,8 @@ from collections.abc import Callable
 
 from loadtests.measured import Limit, Outcome, Step
 
-WINDOW_SECONDS = 5.0
-CONFIRM_SECONDS = 10.0
 LIMIT_SECONDS = 120.0
+CONFIRM_WINDOWS = 2  # the confirmation lasts as long as this many windows
 LOWEST_RATE, FIRST_RATE, HIGHEST_RATE = 0.5, 8.0, 4096.0
 PRECISION = 1.05  # bisection ends when broken / kept is below it
 STEP_DOWN = 0.9  # after a rate that was not confirmed
@@ -22,9 +21,9 @@ CONFIRMATIONS = 4
 Measure = Callable[[float, float], Step]  # (rate per second, window in seconds) -> step
 
 
-def search(objective: str, measure: Measure, limit_seconds: float = LIMIT_SECONDS) -> Outcome:
-    """Find the highest rate that keeps the objective, as `measure` judges it."""
-    path = _Path(measure, limit_seconds)
+def search(objective: str, measure: Measure, window_seconds: float) -> Outcome:
+    """Find the highest rate that keeps the objective, as `measure` judges it in windows of that length."""
+    path = _Path(measure, window_seconds)
     path.climb()
     path.descend()
     path.bisect()
@@ -41,46 +40,53 @@ def search(objective: str, measure: Measure, limit_seconds: float = LIMIT_SECOND
 class _Path:
     """Where a search stands: the highest rate kept, the lowest rate above it that was not, and the time spent."""
 
-    def __init__(self, measure: Measure, limit_seconds: float) -> None:
+    def __init__(self, measure: Measure, window_seconds: float) -> None:
         self.steps: list[Step] = []
         self.kept: float | None = None
         self.missed: Step | None = None
         self._measure = measure
-        self._left_seconds = limit_seconds
+        self._window_seconds = window_seconds
+        self._confirm_seconds = CONFIRM_WINDOWS * window_seconds
+        self._left_seconds = LIMIT_SECONDS
+        self._out_of_time = False
 
     def climb(self) -> None:
         rate = FIRST_RATE
-        while self._affords(WINDOW_SECONDS) and (self._keeps(rate) or self._keeps(rate)):
+        while self._tries(rate) or self._tries(rate):
             if rate == HIGHEST_RATE:
                 return
             rate = min(rate * 2, HIGHEST_RATE)
 
     def descend(self) -> None:
-        while self.kept is None and self.missed and self.missed.rate > LOWEST_RATE and self._affords(WINDOW_SECONDS):
+        while self.kept is None and self.missed and self.missed.rate > LOWEST_RATE and self._affords_step():
             self._keeps(max(self.missed.rate / 2, LOWEST_RATE))
 
     def bisect(self) -> None:
-        while self.kept and self.missed and self.missed.rate / self.kept > PRECISION and self._affords(WINDOW_SECONDS):
+        while self.kept and self.missed and self.missed.rate / self.kept > PRECISION and self._affords_step():
             self._keeps(math.sqrt(self.kept * self.missed.rate))
 
     def confirm(self) -> bool:
+        rate = self.kept
         for _ in range(CONFIRMATIONS):
-            if not self.kept or self._left_seconds < CONFIRM_SECONDS:
-                return False
-            if self._keeps(self.kept, CONFIRM_SECONDS):
+            if not rate or not self._affords(self._confirm_seconds):
+                break
+            if self._keeps(rate, self._confirm_seconds):
                 return True
-            self.kept *= STEP_DOWN
+            rate = max(rate * STEP_DOWN, LOWEST_RATE)
+        self.kept = self._kept_below_missed()
         return False
 
     def limited_by(self) -> Limit:
-        # a wider gap than bisection and a step down leave means that time ran out before
-        if self.missed is None or (self.kept and self.missed.rate / self.kept > PRECISION / STEP_DOWN + 0.01):
+        if self.missed is None or self._out_of_time:
             return "search"
         return "client" if self.missed.verdict == "client behind" else "server"
 
-    def _keeps(self, rate: float, window_seconds: float = WINDOW_SECONDS) -> bool:
+    def _tries(self, rate: float) -> bool:
+        return self._affords_step() and self._keeps(rate)
+
+    def _keeps(self, rate: float, window_seconds: float | None = None) -> bool:
         """Try a rate and note on which side of the limit it stands."""
-        step = self._measure(rate, window_seconds)
+        step = self._measure(rate, window_seconds or self._window_seconds)
         self.steps.append(step)
         self._left_seconds -= step.elapsed_seconds
         if step.verdict == "kept":
@@ -91,6 +97,16 @@ class _Path:
         self.missed = step
         return False
 
-    def _affords(self, window_seconds: float) -> bool:
-        """Time for such a step, with what the confirmation needs kept back."""
-        return self._left_seconds >= window_seconds + CONFIRM_SECONDS
+    def _kept_below_missed(self) -> float | None:
+        """The highest rate that was kept and that no later breach speaks against."""
+        limit = self.missed.rate if self.missed else math.inf
+        return max((s.rate for s in self.steps if s.verdict == "kept" and s.rate < limit), default=None)
+
+    def _affords_step(self) -> bool:
+        """Time for a step, with what the confirmation needs kept back."""
+        return self._affords(self._window_seconds + self._confirm_seconds)
+
+    def _affords(self, seconds: float) -> bool:
+        enough = self._left_seconds >= seconds
+        self._out_of_time |= not enough
+        return enough

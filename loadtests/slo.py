@@ -14,9 +14,9 @@ from loadtests.tally import Tally
 from tidegate.errors import UsageError
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
-# A window of `search.CONFIRM_SECONDS` cannot tell overload from load where the objective is as long as a good
-# part of it: at 2 s in 10 s an overload of 20 % could pass.
-SHORTEST_SECONDS, LONGEST_SECONDS = 1e-3, 2.0
+SHORTEST_SECONDS, LONGEST_SECONDS = 1e-3, 1.0
+SHORTEST_WINDOW_SECONDS = 5.0
+WINDOW_OBJECTIVES = 10
 MOST_FAILURES = 0.01  # whatever the quantile: p50 alone would let half of the requests fail
 _OBJECTIVE = re.compile(r"(p\d+)\s*=\s*(.+)")
 
@@ -28,6 +28,16 @@ class Slo:
     text: str
     quantile: float
     seconds: float
+
+    @property
+    def window_seconds(self) -> float:
+        """How long a step must last to be judged by it.
+
+        At `excess` times more than its capacity a server's backlog grows by `excess` seconds a second, and the
+        objective holds until the backlog is as long as it: with a confirmation of 2 windows, each 10 objectives
+        long, an overload of more than 1 / (20 * quantile), 5 % for p99, does not pass.
+        """
+        return max(SHORTEST_WINDOW_SECONDS, WINDOW_OBJECTIVES * self.seconds)
 
 
 def parse_slo(text: str) -> Slo:

@@ -70,5 +70,5 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str) -> None:
 
 def test_something_that_is_no_classifier_is_refused(tmp_path: Path) -> None:
     joblib.dump(json.loads("{}"), tmp_path / "model.pkl")
-    with pytest.raises(UnsupportedSource, match="dict in model.pkl has no classes_"):
+    with pytest.raises(UnsupportedSource, match=r"dict in model\.pkl has no classes_"):
         load_pipeline(Layout("sklearn", tmp_path / "model.pkl", tmp_path), trust_pickle=True)

@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from exporters.pipeline import ExportRequest, export_run
+from monitoring.reference import build_reference
+from tests.exporters.models import EVALUATION, LABELS, plain_folder, tiny_bert, tiny_tokenizer, write_rows
+from tidegate.bundle import Bundle
+from tidegate.bundle_store import BundleStore
+from tidegate.devices import choose
+from tidegate.engine import Engine
+from tidegate.errors import GateRefused, UntrustedPickle, UsageError
+
+TEXTS = [text for text, _ in EVALUATION]
+
+
+def export(tmp_path: Path, run: Path, messages: list[str] | None = None, **options: object) -> Bundle:
+    request = ExportRequest.model_validate({"run": str(run), "name": "m", **options})
+    say = messages.append if messages is not None else print
+    return export_run(request, BundleStore(tmp_path / "bundles"), "", build_reference, say)
+
+
+def test_a_plain_scikit_learn_folder_becomes_a_verified_bundle(tmp_path: Path) -> None:
+    run = plain_folder(tmp_path / "run", threshold=0.5)
+    bundle = export(tmp_path, run, trust_pickle=True)
+    manifest = bundle.manifest
+    assert manifest.labels == tuple(reversed(LABELS))
+    assert (manifest.postprocessing.threshold, manifest.postprocessing.fallback_label) == (0.5, "neutral")
+    assert {"reference.bin", "drift.json", "vectorizer.json", "model.onnx"} <= set(manifest.files)
+    assert not any(name.endswith((".pkl", ".skops")) for name in manifest.files)
+    assert manifest.lineage.source_uri == str(run)
+    assert manifest.lineage.packages["scikit-learn"]
+    assert 1 <= len(manifest.samples) <= 12
+    assert [evidence.variant for evidence in manifest.evidence] == ["fp32", "int8"]
+    fp32 = manifest.evidence[0]
+    assert (fp32.accepted, fp32.agreement, fp32.rows) == (True, 1.0, len(EVALUATION))
+    assert fp32.accuracy_interval[0] <= fp32.accuracy <= fp32.accuracy_interval[1]
+    assert fp32.hardware
+
+
+def test_a_checkpoint_becomes_a_bundle_that_answers_as_the_source_does(tmp_path: Path) -> None:
+    run = tiny_bert(tmp_path / "run")
+    data = write_rows(tmp_path / "rows.csv", EVALUATION)
+    messages: list[str] = []
+    bundle = export(tmp_path, run, messages, data=str(data))
+    from exporters.checkpoint import draft_checkpoint
+    from exporters.layouts import recognise
+
+    (tmp_path / "again").mkdir()
+    source = draft_checkpoint(recognise(run), tmp_path / "again", trust_pickle=False).predict(TEXTS)
+    answers = Engine.open(bundle, choose("cpu", ()), variant="fp32").classify(TEXTS)
+    np.testing.assert_allclose(answers, source, atol=1e-5)
+    assert (bundle.manifest.variants[0].name, bundle.manifest.evidence[0].agreement) == ("fp32", 1.0)
+    accepted = {evidence.variant for evidence in bundle.manifest.evidence if evidence.accepted}
+    assert accepted == {variant.name for variant in bundle.manifest.variants}
+    assert {f.name for f in bundle.path.iterdir() if f.suffix == ".onnx"} == {v.file for v in bundle.manifest.variants}
+    assert any("evaluation texts stand in" in message for message in messages)  # the run logged no training split
+
+
+def batch_dependent(folder: Path) -> Path:
+    """A graph whose answer to a text is the mean over its batch: right alone, wrong among others."""
+    folder.mkdir()
+    tokenizer = tiny_tokenizer()
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text(json.dumps({"id2label": dict(enumerate(LABELS))}))
+    table = np.random.default_rng(0).integers(-127, 127, size=(len(tokenizer), 3), dtype=np.int8)
+    table[:4] = 0  # padding and special tokens, which every text has
+    nodes = [
+        # Already quantized, so that the export has nothing better to offer than this file.
+        helper.make_node("DequantizeLinear", ["table", "scale"], ["floats"]),
+        helper.make_node("Gather", ["floats", "input_ids"], ["embedded"]),  # (batch, tokens, classes)
+        helper.make_node("ReduceMean", ["embedded", "one"], ["rows"], keepdims=0),  # (batch, classes)
+        helper.make_node("ReduceMean", ["rows", "zero"], ["mean"], keepdims=1),  # (1, classes)
+        helper.make_node("Mul", ["rows", "nothing"], ["zeros"]),
+        helper.make_node("Add", ["zeros", "mean"], ["logits"]),
+    ]
+    constants = {"table": table, "one": np.array([1]), "zero": np.array([0]), "nothing": np.array([0.0], np.float32)}
+    constants["scale"] = np.array(0.05, np.float32)
+    graph = helper.make_graph(
+        nodes,
+        "batch_dependent",
+        [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["batch", "tokens"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    onnx.save(model, str(folder / "model.onnx"))
+    return folder
+
+
+def test_when_no_variant_passes_nothing_is_published_and_the_numbers_are_told(tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "rows.csv", EVALUATION)
+    with pytest.raises(GateRefused, match=r"int8: agrees with the source model on \d.*accuracy 0\.\d+, source model"):
+        export(tmp_path, batch_dependent(tmp_path / "run"), data=str(data))
+    store = BundleStore(tmp_path / "bundles")
+    assert store.names() == []
+    assert list((tmp_path / "bundles" / "m").iterdir()) == []
+
+
+def test_data_that_does_not_fit_stops_before_anything_is_published(tmp_path: Path) -> None:
+    run = plain_folder(tmp_path / "run")
+    other = write_rows(tmp_path / "other.csv", [("a film", "good"), ("another", "bad")])
+    with pytest.raises(UsageError, match="does not know: bad, good"):
+        export(tmp_path, run, trust_pickle=True, data=str(other))
+    (run / "evaluation.csv").unlink()
+    with pytest.raises(UsageError, match="--data CSV"):
+        export(tmp_path, run, trust_pickle=True)
+    with pytest.raises(UntrustedPickle):
+        export(tmp_path, run, data=str(write_rows(tmp_path / "rows.csv", EVALUATION)))
+    with pytest.raises(UsageError, match="model name"):
+        export(tmp_path, run, name="../evil")
+    assert BundleStore(tmp_path / "bundles").names() == []
+
+
+def test_one_evaluation_row_is_enough_to_export(tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "rows.csv", EVALUATION[:1])
+    bundle = export(tmp_path, plain_folder(tmp_path / "run"), trust_pickle=True, data=str(data))
+    assert bundle.manifest.evidence[0].rows == 1
+    assert bundle.manifest.samples == (EVALUATION[0][0],)
