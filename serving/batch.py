@@ -30,7 +30,7 @@ class Ticket:
         answers: probabilities per row, in the request's order; None until answered.
         waiting: rows not yet cut into a batch.
         unanswered: rows without an answer.
-        queued_at, started_at, answered_at: loop times of submit, first batch cut, last answer.
+        queued_at, started_at, answered_at: `time.perf_counter` at submit, first batch cut, last answer.
     """
 
     deadline: float

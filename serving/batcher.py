@@ -11,6 +11,7 @@ Source: fair queueing, Demers, Keshav and Shenker 1989, with tokens for bits and
 
 import asyncio
 import logging
+import time
 from bisect import insort
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -143,7 +144,7 @@ class Batcher:
 
     def _enqueue(self, rows: Sequence[Encoded], deadline: float) -> Ticket:
         count = len(rows)
-        ticket = Ticket(deadline, self._loop.create_future(), [None] * count, count, count, self._loop.time())
+        ticket = Ticket(deadline, self._loop.create_future(), [None] * count, count, count, time.perf_counter())
         self._tickets.add(ticket)
         ticket.future.add_done_callback(lambda _: self._release(ticket))
         rank = self._virtual_tokens
@@ -192,7 +193,7 @@ class Batcher:
         batch = cut(window, self._max_tokens, self._max_rows) if window else []
         taken = set(batch)
         self._queue[:size] = [entry for entry in window if entry not in taken]
-        now = self._loop.time()
+        now = time.perf_counter()
         for entry in batch:
             ticket = entry.ticket
             ticket.waiting -= 1
@@ -222,7 +223,7 @@ class Batcher:
     async def _infer(self, batch: list[Entry]) -> TidegateError | None:
         """Run a batch in a thread and hand out the answers, or return what it failed with."""
         self._advance(batch)
-        started = self._loop.time()
+        started = time.perf_counter()  # not the loop's time, which uvloop counts in whole milliseconds
         try:
             output = await self._loop.run_in_executor(self._executor, self._engine.infer, [e.row for e in batch])
             answers: list[list[float]] = output.tolist()  # (batch, classes)
@@ -233,7 +234,7 @@ class Batcher:
         except Exception as error:  # whatever an engine raises must fail its rows, never the runner
             log.exception("the engine raised on a batch of %s rows", len(batch))
             return InferenceFailed(f"the engine raised {type(error).__name__}; the server's log has the trace")
-        now = self._loop.time()
+        now = time.perf_counter()
         self._measure(batch, now - started)
         for entry, answer in zip(batch, answers, strict=True):
             _deliver(entry, answer, now)

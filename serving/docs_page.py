@@ -1,6 +1,6 @@
 """`/docs`: Swagger UI from a package on this machine, because nothing may load from outside the server.
 
-FastAPI's own page takes its scripts from a CDN. The files are those that `fastapi-swagger` ships; of that package
+FastAPI's own page takes its scripts from a CDN. The files are those that `fastapi-offline` ships; of that package
 only the files are used. The page asks Swagger's online validator for nothing (`validatorUrl` is null) and runs
 under a policy that allows this server alone.
 """
@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False)
 _TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
-    "favicon-32x32.png": "image/png",
+    "favicon.png": "image/png",
 }
 # Swagger UI sets style attributes, and its icons are data URLs.
 _POLICY = (
@@ -27,7 +27,7 @@ _POLICY = (
 _HEADERS = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Tidegate API</title><link rel="icon" href="docs/favicon-32x32.png">
+<title>Tidegate API</title><link rel="icon" href="docs/favicon.png">
 <link rel="stylesheet" href="docs/swagger-ui.css">
 </head><body><div id="page"></div><script src="docs/swagger-ui-bundle.js"></script><script src="docs/start.js"></script>
 </body></html>
@@ -58,7 +58,7 @@ async def start() -> Response:
 
 @router.get("/docs/swagger-ui-bundle.js")
 @router.get("/docs/swagger-ui.css")
-@router.get("/docs/favicon-32x32.png")
+@router.get("/docs/favicon.png")
 async def asset(request: Request) -> Response:
     """A file of Swagger UI."""
     name = request.url.path.rpartition("/")[2]
@@ -69,4 +69,4 @@ async def asset(request: Request) -> Response:
 @cache
 def _asset(name: str) -> bytes:
     """Read on first use, from disk to memory once."""
-    return resources.files("fastapi_swagger").joinpath("resources", name).read_bytes()
+    return resources.files("fastapi_offline").joinpath("static", name).read_bytes()

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from starlette.responses import RedirectResponse, Response
@@ -99,8 +100,10 @@ def test_the_key_is_sent_and_stands_on_no_command_line() -> None:
     assert "secret-key" not in " ".join(command(plan("http://x"), 3))
 
 
-def test_settings_of_locust_in_the_environment_change_nothing() -> None:
-    measured = call(Toy(service_seconds=0.005), LOCUST_USERS="50", LOCUST_HOST="http://203.0.113.1").measured
+def test_settings_of_locust_in_the_environment_or_at_home_change_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".locust.conf").write_text("tags = none-of-ours\n")  # would leave the callers without a task
+
+    measured = call(Toy(service_seconds=0.005), LOCUST_TAGS="none-of-ours", HOME=str(tmp_path)).measured
 
     assert measured
     assert measured.requests
@@ -140,7 +143,10 @@ def test_a_child_whose_parent_died_stops_within_a_second_or_so() -> None:
         os.close(writing)
         os.close(reading)
 
-        assert child.wait(timeout=60) == 1
+        try:
+            assert child.wait(timeout=60) == 1
+        finally:
+            child.kill()
 
 
 def test_by_hand_locust_lists_our_callers() -> None:

@@ -66,6 +66,8 @@ def test_a_row_left_behind_is_no_nearer_than_the_farthest_one_taken_on_its_side(
         ([3, 30, 2], 4_096, 64, [2, 3, 30]),  # below FREE_TOKENS, lengths count as equal
         ([3, 33], 4_096, 64, [3]),
         ([7, 7, 7], 4_096, 1, [7]),
+        ([30, 21, 32], 4_096, 2, [30, 32]),  # the nearer neighbour first, on either side
+        ([30, 28, 39], 4_096, 2, [28, 30]),
     ],
 )
 def test_which_rows_travel_together(lengths: list[int], max_tokens: int, max_rows: int, expected: list[int]) -> None:

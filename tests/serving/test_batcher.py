@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -335,6 +336,20 @@ def test_several_runs_go_on_at_once() -> None:
             await asyncio.gather(*(b.batcher.submit([row(1.0)], soon()) for _ in range(2)))
 
     asyncio.run(main())
+
+
+def test_stages_are_timed_finer_than_a_millisecond_on_uvloop() -> None:
+    model = Model()
+
+    async def main() -> list[Inferred]:
+        async with bench(model) as b:
+            inferred = [await b.batcher.submit([row(1.0)], soon()) for _ in range(20)]
+            assert b.batcher._row_seconds > 0
+            return inferred
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        inferred = runner.run(main())
+    assert all(one.infer_seconds > 0 and one.queue_seconds > 0 for one in inferred)
 
 
 def test_metrics_tell_rows_tokens_and_padding_of_a_batch() -> None:

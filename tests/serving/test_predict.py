@@ -206,6 +206,25 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(tmp_path: Path) -> None
     on_gateway(tmp_path, scenario)
 
 
+def test_a_declared_length_above_the_limit_is_refused_before_a_byte_is_read(tmp_path: Path) -> None:
+    async def scenario(g: Running) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"2000001")]
+        scope = {"type": "http", "method": "POST", "path": URL, "query_string": b"", "headers": headers}
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            raise AssertionError("the body was read")
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await g.app(scope, receive, send)
+
+        assert sent[0]["status"] == 413
+
+    on_gateway(tmp_path, scenario)
+
+
 def test_a_body_that_lies_about_its_length_is_cut_off_too(tmp_path: Path) -> None:
     async def scenario(g: Running) -> None:
         response = await g.client.post(URL, content=b"x" * 3_000_000, headers=JSON | {"content-length": "10"})
