@@ -41,12 +41,13 @@ WORKDIR /data
 
 # --- export: the environment of the exporters ----------------------------------------------------------------
 FROM runtime AS export
-# From PyPI, torch brings gigabytes of CUDA libraries; PyTorch's own index has the same version for CPUs.
+# From PyPI, torch brings gigabytes of CUDA libraries. For the CPU build of the same version, name an index that has
+# it: --build-arg PIP_EXTRA_INDEX_URL=...
+ARG PIP_EXTRA_INDEX_URL
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=bind,from=build,source=/source,target=/source \
     PYTHONPATH=/source python -m tidegate.environments --list export > /tmp/requirements.txt \
-    && python -m pip install --extra-index-url https://download.pytorch.org/whl/cpu \
-        --constraint /source/tidegate/constraints/export.txt --requirement /tmp/requirements.txt \
+    && python -m pip install --constraint /source/tidegate/constraints/export.txt --requirement /tmp/requirements.txt \
     && rm /tmp/requirements.txt
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     python -m pip install --no-cache-dir --no-deps /wheels/tidegate-*.whl

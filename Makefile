@@ -27,12 +27,13 @@ test-quick: test-install ## The tests that take seconds.
 	$(SERVE)/python -m pytest -m 'not slow'
 	$(EXPORT)/python -m pytest -m 'not slow' tests/exporters tests/examples
 
-check: test-install ## Lint, format, types, import rules, generated docs.
+check: test-install ## Lint, format, types, import rules, generated docs, Dockerfile.
 	$(SERVE)/ruff check .
 	$(SERVE)/ruff format --check .
 	$(SERVE)/mypy
 	$(SERVE)/lint-imports
 	$(SERVE)/python docs/generate.py --check
+	$(SERVE)/python .ci/check_dockerfile.py
 
 format: ## Put the code and the generated docs into their form.
 	$(SERVE)/ruff check --fix .

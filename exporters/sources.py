@@ -98,7 +98,7 @@ def show_run(uri: str, tracking_uri: str) -> dict[str, Any]:
             "git_commit": run.data.tags.get(_GIT_COMMIT, ""),
             "datasets": [
                 {"name": used.dataset.name, "digest": used.dataset.digest, "context": _context(used)}
-                for used in run.inputs.dataset_inputs
+                for used in _datasets(run)
             ],
         }
 
@@ -175,7 +175,7 @@ def _lineage(mlflow: Any, uri: str, run_id: str, layout: Layout) -> Lineage:
     if not run_id:
         return Lineage(source_uri=uri, flavour=layout.flavour)
     run = mlflow.get_run(run_id)
-    used = sorted(run.inputs.dataset_inputs, key=lambda entry: _context(entry) != "training")
+    used = _datasets(run)
     return Lineage(
         source_uri=uri,
         run_id=run_id,
@@ -186,6 +186,11 @@ def _lineage(mlflow: Any, uri: str, run_id: str, layout: Layout) -> Lineage:
         dataset_name=used[0].dataset.name if used else "",
         dataset_digest=used[0].dataset.digest if used else "",
     )
+
+
+def _datasets(run: Any) -> list[Any]:
+    """Its data sets, the training one first; the store returns them in any order."""
+    return sorted(run.inputs.dataset_inputs, key=lambda used: (_context(used) != "training", _context(used)))
 
 
 def _context(used: Any) -> str:

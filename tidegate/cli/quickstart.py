@@ -26,7 +26,11 @@ class Recipe:
 
 # Sized for 2 cores and 3 minutes in all: the transformer trains its upper layers for a few passes.
 RECIPES = (
-    Recipe("headlines", "finetune_transformer.py", ("--rows", "1500", "--epochs", "2", "--freeze-layers", "3")),
+    Recipe(
+        "headlines",
+        "finetune_transformer.py",
+        ("--rows", "2000", "--epochs", "3", "--freeze-layers", "3", "--batch-size", "16", "--learning-rate", "3e-4"),
+    ),
     Recipe("headlines-tfidf", "train_tfidf.py", ("--rows", "3000")),
 )
 
