@@ -26,7 +26,7 @@ from tidegate.devices import choose
 from tidegate.engine import Engine
 from tidegate.errors import GateRefused, UnsupportedSource, UsageError
 from tidegate.preprocess import Encoded
-from tidegate.records import Record
+from tidegate.records import Record, make_records
 from tidegate.tasks import decide
 
 Say = Callable[[str], None]
@@ -189,29 +189,10 @@ def _build_reference(plan: _Plan, chosen: Candidate, folder: Path, build: BuildR
 def _records(plan: _Plan, chosen: Candidate, engine: Engine) -> list[Record]:
     """The evaluation rows as the server would have recorded them."""
     texts = [text for text, _ in plan.evaluation]
-    now = time.time()
-    records = []
-    for index, (text, encoded, row) in enumerate(zip(texts, engine.encode(texts), chosen.probabilities, strict=True)):
-        answer = decide(row.tolist(), plan.draft.labels, plan.draft.postprocessing)
-        records.append(
-            Record(
-                id=f"evaluation-{index}",
-                model=plan.request.name,
-                version=0,  # not published yet
-                variant=chosen.variant.name,
-                text=text,
-                label=answer.label,
-                score=answer.score,
-                abstained=answer.abstained,
-                scores=answer.scores,
-                length=encoded.length,
-                words=encoded.words,
-                unknown=encoded.unknown,
-                truncated=encoded.truncated,
-                created_at=now,
-            )
-        )
-    return records
+    manifest = _draft_manifest(plan, chosen.variant)
+    ids = [f"evaluation-{index}" for index in range(len(texts))]
+    answers = [decide(row, manifest.labels, manifest.postprocessing) for row in chosen.probabilities.tolist()]
+    return make_records(manifest, chosen.variant.name, ids, texts, engine.encode(texts), answers, time.time())
 
 
 def _draft_manifest(plan: _Plan, variant: Variant) -> Manifest:

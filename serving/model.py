@@ -21,7 +21,7 @@ from tidegate.devices import Device
 from tidegate.engine import Engine
 from tidegate.errors import DeadlinePassed, Overloaded, TidegateError
 from tidegate.preprocess import Encoded
-from tidegate.records import Record, Recorder
+from tidegate.records import Recorder, make_records
 from tidegate.settings import Settings
 from tidegate.tasks import Answer, decide
 
@@ -169,32 +169,9 @@ class ServedModel:
         request_id = uuid.uuid4().hex
         ids = [request_id] if len(texts) == 1 else [f"{request_id}.{index}" for index in range(len(texts))]
         answers = [decide(row, manifest.labels, manifest.postprocessing) for row in inferred.probabilities]
-        self._recorder.record(self._records(ids, texts, rows, answers))
-        return Predictions(request_id, ids, answers, manifest.name, manifest.version, self.engine.variant.name, timings)
-
-    def _records(
-        self, ids: Sequence[str], texts: Sequence[str], rows: Sequence[Encoded], answers: Sequence[Answer]
-    ) -> list[Record]:
-        manifest, variant, now = self.manifest, self.engine.variant.name, time.time()
-        return [
-            Record(
-                id=prediction_id,
-                model=manifest.name,
-                version=manifest.version,
-                variant=variant,
-                text=text,
-                label=answer.label,
-                score=answer.score,
-                abstained=answer.abstained,
-                scores=answer.scores,
-                length=row.length,
-                words=row.words,
-                unknown=row.unknown,
-                truncated=row.truncated,
-                created_at=now,
-            )
-            for prediction_id, text, row, answer in zip(ids, texts, rows, answers, strict=True)
-        ]
+        variant = self.engine.variant.name
+        self._recorder.record(make_records(manifest, variant, ids, texts, rows, answers, time.time()))
+        return Predictions(request_id, ids, answers, manifest.name, manifest.version, variant, timings)
 
     def _observe(self, texts: int, timings: Timings, seconds: float) -> None:
         self._metrics.texts.inc(texts)

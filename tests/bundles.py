@@ -32,7 +32,7 @@ from tidegate.bundle import (
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import available_providers, choose
 from tidegate.engine import Engine
-from tidegate.records import Record
+from tidegate.records import Record, make_records
 from tidegate.tasks import decide
 
 LABELS = ("negative", "neutral", "positive")
@@ -124,29 +124,9 @@ def predictions(bundle: Bundle, texts: Sequence[str], *, prefix: str = "p", crea
     """What serving would record of these texts; ids are `prefix` and a number."""
     engine = Engine.open(bundle, choose("cpu", available_providers()), threads=1)
     manifest = bundle.manifest
-    rows = engine.encode(texts)
-    records = []
-    for index, (text, row, scores) in enumerate(zip(texts, rows, engine.classify(texts), strict=True)):
-        answer = decide(scores.tolist(), manifest.labels, manifest.postprocessing)
-        records.append(
-            Record(
-                id=f"{prefix}{index}",
-                model=manifest.name,
-                version=manifest.version,
-                variant=engine.variant.name,
-                text=text,
-                label=answer.label,
-                score=answer.score,
-                abstained=answer.abstained,
-                scores=answer.scores,
-                length=row.length,
-                words=row.words,
-                unknown=row.unknown,
-                truncated=row.truncated,
-                created_at=created_at,
-            )
-        )
-    return records
+    ids = [f"{prefix}{index}" for index in range(len(texts))]
+    answers = [decide(row, manifest.labels, manifest.postprocessing) for row in engine.classify(texts).tolist()]
+    return make_records(manifest, engine.variant.name, ids, texts, engine.encode(texts), answers, created_at)
 
 
 def _write_reference(bundle: Bundle) -> None:

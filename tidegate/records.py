@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tidegate.bundle import Manifest
+from tidegate.preprocess import Encoded
+from tidegate.tasks import Answer
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -35,6 +39,37 @@ class Record:
     unknown: int
     truncated: bool
     created_at: float
+
+
+def make_records(
+    manifest: Manifest,
+    variant: str,
+    ids: Sequence[str],
+    texts: Sequence[str],
+    rows: Sequence[Encoded],
+    answers: Sequence[Answer],
+    created_at: float,
+) -> list[Record]:
+    """Records of the predictions of one request: one per text, in order; all sequences of one length."""
+    return [
+        Record(
+            id=prediction_id,
+            model=manifest.name,
+            version=manifest.version,
+            variant=variant,
+            text=text,
+            label=answer.label,
+            score=answer.score,
+            abstained=answer.abstained,
+            scores=answer.scores,
+            length=row.length,
+            words=row.words,
+            unknown=row.unknown,
+            truncated=row.truncated,
+            created_at=created_at,
+        )
+        for prediction_id, text, row, answer in zip(ids, texts, rows, answers, strict=True)
+    ]
 
 
 class Recorder(Protocol):

@@ -24,7 +24,7 @@ def list_bundles(home: Home = None, as_json: AsJson = False) -> None:
     if not rows:
         console.say(f"no bundles in {store.root}; `tidegate export RUN --name M` makes one")
         return
-    columns = ["name", "version", "aliases", "task", "variant", "accuracy", "p50 ms", "texts/s", "created"]
+    columns = ["name", "version", "aliases", "variant", "accuracy", "p50 ms", "texts/s"]
     console.table("bundles", columns, [_cells(row) for row in rows])
 
 
@@ -97,10 +97,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["name"],
         str(row["version"]),
         ", ".join(row["aliases"]),
-        row["task"],
         row["variant"],
         f"{row['accuracy']:.3f}" if row["accuracy"] is not None else "-",
         f"{row['latency_p50_seconds'] * 1e3:.1f}" if row["latency_p50_seconds"] else "-",
         f"{row['throughput_texts_per_second']:.0f}" if row["throughput_texts_per_second"] else "-",
-        row["created_at"],
     ]

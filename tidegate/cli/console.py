@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 import orjson
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -32,11 +33,12 @@ def fail(text: str) -> None:
     messages.print(text, markup=False, soft_wrap=True)
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a result as a table on stdout."""
-    grid = Table(title=title, title_justify="left")
+def table(title: str, columns: list[str], rows: list[list[str]], *, as_message: bool = False) -> None:
+    """Print a table: a result on stdout, or a message on stderr."""
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     for column in columns:
-        grid.add_column(column)
+        grid.add_column(column, overflow="fold")  # a name cut to "head..." names nothing
     for row in rows:
         grid.add_row(*row)
-    Console(highlight=False, markup=False).print(grid)  # cells hold callers' texts, where "[/x]" is no markup
+    # Cells hold callers' texts, where "[/x]" is no markup.
+    Console(highlight=False, markup=False, stderr=as_message).print(grid)

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate import home as home_folder
-from tidegate.bundle import Bundle, Evidence
+from tidegate.bundle import Bundle, Evidence, Manifest
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.cli import app, children, console
 from tidegate.cli.options import AsJson, Home
@@ -117,12 +117,16 @@ def export(
     if as_json:
         console.json(bundle.manifest.model_dump(mode="json"))
         return
-    manifest = bundle.manifest
+    show_evidence(bundle.manifest)
+
+
+def show_evidence(manifest: Manifest, *, as_message: bool = False) -> None:
+    """The table of what was measured: on stdout, or as a message (stderr) where stdout is for something else."""
+    rows = [_source_cells(manifest.evidence[0]), *map(_cells, manifest.evidence)]
     title = (
         f"{manifest.name}/{manifest.version} serves {manifest.chosen}; verified on {manifest.evidence[0].rows} texts"
     )
-    rows = [_source_cells(manifest.evidence[0]), *map(_cells, manifest.evidence)]
-    console.table(title, _COLUMNS, rows)
+    console.table(title, _COLUMNS, rows, as_message=as_message)
     for evidence in manifest.evidence:
         if not evidence.accepted:
             console.say(f"{evidence.variant} was refused: it {evidence.refusal}")

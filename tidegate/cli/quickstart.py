@@ -61,8 +61,9 @@ def _missing(settings: Settings) -> list[Recipe]:
 
 def _make(settings: Settings, recipe: Recipe, step: int) -> None:
     from tidegate.cli.children import train_example
-    from tidegate.cli.export import export_run
+    from tidegate.cli.export import export_run, show_evidence
 
     console.say(f"[bold]{step}. {recipe.model}[/]: training {recipe.script} on synthetic headlines")
     train_example(settings, recipe.script, [*recipe.arguments, "--register", recipe.model, "--alias", "champion"])
-    export_run(settings, f"models:/{recipe.model}@champion", recipe.model)
+    bundle = export_run(settings, f"models:/{recipe.model}@champion", recipe.model)
+    show_evidence(bundle.manifest, as_message=True)

@@ -52,11 +52,12 @@ def up(
 ) -> None:
     """Export a run, make it the champion, and serve it."""
     from tidegate.cli import gateway
-    from tidegate.cli.export import default_name, export_run
+    from tidegate.cli.export import default_name, export_run, show_evidence
 
     settings = Settings.load(home=home, host=host, port=port, device=device, open=open or None)
     bundle = export_run(settings, run, name or default_name(run), data=data, trust_pickle=trust_pickle)
     manifest = bundle.manifest
+    show_evidence(manifest, as_message=True)
     BundleStore(settings.bundles_dir).set_alias(manifest.name, CHAMPION, manifest.version)
     console.say(f"{manifest.name}: champion -> {manifest.version}")
     gateway.run(settings)
