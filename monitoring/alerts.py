@@ -40,7 +40,7 @@ def open_if_due(connection: Connection, key: Key, at: float) -> tuple[Alert, lis
     """Open an alert when the last windows call for one and none is open.
 
     Returns:
-        The alert and the ids of the windows that drifted, or None.
+        The alert and the ids of the windows that drifted, furthest from the reference first, or None.
     """
     if is_open(connection, key):
         return None
@@ -49,7 +49,13 @@ def open_if_due(connection: Connection, key: Key, at: float) -> tuple[Alert, lis
         return None
     drifted = [row for row in rows if row.status == "drift"]
     alert = _insert(connection, key, drifted[-1], len(drifted), at)
-    return alert, [row.id for row in drifted]
+    return alert, [row.id for row in sorted(drifted, key=_distance, reverse=True)]
+
+
+def _distance(window: Row[Any]) -> float:
+    """How many times its threshold a window's worst feature is away from the reference."""
+    worst = window.features[0]
+    return float(worst["score"] / worst["threshold"])
 
 
 def is_open(connection: Connection, key: Key) -> bool:

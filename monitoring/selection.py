@@ -1,7 +1,8 @@
 """Selection: which recent inputs a person should look at when a model's inputs have drifted.
 
-Those with the smallest margin between the two best classes first: breaking ties beats entropy with
-transformers and costs nothing (Schroeder et al. 2022). Distinct texts only, and none that is or was on the
+From the window that lies furthest from the reference first (the first to drift is often half of the old kind),
+those with the smallest margin between the two best classes: breaking ties beats entropy with transformers and
+costs nothing (Schroeder et al. 2022). Distinct texts only, and none that is or was on the
 queue. Before: `alerts`; after: `relabel`. (Not named `select`: the standard library has that name.)
 """
 
@@ -19,7 +20,7 @@ def enqueue_uncertain(connection: Connection, window_ids: Sequence[int], most: i
 
     Args:
         connection: in a transaction.
-        window_ids: the windows that drifted, of one model.
+        window_ids: the windows that drifted, of one model; the next one is used when one has no more to give.
         most: how many items to add; texts that the queue knows do not count.
         at: Unix time in seconds.
 
@@ -35,5 +36,6 @@ def enqueue_uncertain(connection: Connection, window_ids: Sequence[int], most: i
 
 
 def _by_margin(connection: Connection, window_ids: Sequence[int]) -> Iterator[Row[Any]]:
-    query = select(records).where(records.c.window_id.in_(window_ids)).order_by(records.c.margin, records.c.sequence)
-    yield from connection.execute(query).all()
+    by_margin = select(records).order_by(records.c.margin, records.c.sequence)
+    for window_id in window_ids:
+        yield from connection.execute(by_margin.where(records.c.window_id == window_id)).all()

@@ -1,10 +1,12 @@
 """Alerts are raised once, seen once, and raised again only by windows begun after they were seen."""
 
 import pytest
+from sqlalchemy import delete
 
 from monitoring import alerts
 from tests.monitoring.conftest import House
 from tidegate.errors import ItemNotFound
+from tidegate.store import alerts as table
 
 
 def test_an_alert_names_its_features_by_how_much_worst_first(house: House) -> None:
@@ -54,3 +56,17 @@ def test_the_message_names_five_features_and_counts_the_rest() -> None:
     features = [{"name": f"f{i}", "score": 0.5, "threshold": 0.1} for i in range(7)]
 
     assert alerts.describe(("m", 3), features, 2).endswith("f4 0.50 (threshold 0.10) and 2 more")
+
+
+def test_the_window_furthest_from_the_reference_comes_first(house: House) -> None:
+    writer = house.writer(relabel_per_alert=0)
+    usual, novel = house.usual(50, "b"), house.novel(50, "c")
+    writer.write([*usual, *novel])  # half and half
+    writer.write(house.novel(100, "a"))
+    (alert,) = alerts.list_alerts(house.database)
+    with house.database.begin() as connection:
+        connection.execute(delete(table))
+        due = alerts.open_if_due(connection, (alert.model, alert.version), at=2.0)
+
+    assert due is not None
+    assert due[1] == [2, 1]

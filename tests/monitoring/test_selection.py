@@ -53,6 +53,12 @@ def test_other_windows_are_left_alone(house: House) -> None:
     assert enqueue(house, 2, ids=[2]) == ["a50", "a51"]
 
 
+def test_the_first_window_named_gives_all_it_has_before_the_next(house: House) -> None:
+    house.writer(window_rows=50, relabel_per_alert=0).write(with_margins(house, "a", [0.0] * 50 + [0.5] * 50))
+
+    assert enqueue(house, 52, ids=[2, 1]) == sorted(["a0", "a1", *(f"a{n}" for n in range(50, 100))])
+
+
 def test_none_are_taken_when_none_are_wanted(house: House) -> None:
     house.writer().write(with_margins(house, "a", [0.0]))
 

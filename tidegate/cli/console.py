@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+_PIPED_WIDTH = 160  # a file or a pipe has no width of its own; wide enough that no cell is folded
+
 messages = Console(stderr=True, highlight=False)
 
 
@@ -40,5 +42,6 @@ def table(title: str, columns: list[str], rows: list[list[str]], *, as_message: 
         grid.add_column(column, overflow="fold")  # a name cut to "head..." names nothing
     for row in rows:
         grid.add_row(*row)
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
     # Cells hold callers' texts, where "[/x]" is no markup.
-    Console(highlight=False, markup=False, stderr=as_message).print(grid)
+    Console(highlight=False, markup=False, stderr=as_message, width=width).print(grid)
