@@ -24,18 +24,17 @@ from demos.client import Client, Gateway
 from demos.page import build_page
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.theme import STYLESHEET, theme
-from tidegate.bundle_store import BundleStore
 from tidegate.errors import Forbidden, ModelNotFound, PayloadTooLarge, TidegateError
 
 PREFIX = "/demo"
 
 
-def mount_demos(app: FastAPI, gateway: Gateway, bundles: BundleStore) -> None:
+def mount_demos(app: FastAPI, gateway: Gateway) -> None:
     """Mount the demos of every served model on `app`; call it before the app starts up.
 
     Put `demos.guard.ShareGuard` in front of the app: the demos themselves know no visitors.
     """
-    demos = Demos(gateway, bundles)
+    demos = Demos(gateway)
     before: Callable[[Any], Any] = app.router.lifespan_context
 
     @asynccontextmanager
@@ -50,9 +49,8 @@ def mount_demos(app: FastAPI, gateway: Gateway, bundles: BundleStore) -> None:
 class Demos:
     """The demo pages of one gateway, as an ASGI app below `PREFIX`."""
 
-    def __init__(self, gateway: Gateway, bundles: BundleStore) -> None:
+    def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._bundles = bundles
         self._pages: dict[str, ASGIApp] = {}
         self._building = asyncio.Lock()  # Gradio builds into one global context
         self._running = AsyncExitStack()
@@ -92,7 +90,7 @@ class Demos:
 
         Raises:
             ModelNotFound: it is not served.
-            BundleCorrupt: its bundle cannot be read any more.
+            NotReady: it is loading, or failed to.
         """
         self._gateway.repository.get(model)
         if model not in self._pages:
@@ -109,7 +107,7 @@ class Demos:
         return page
 
     async def _assemble(self, model: str) -> FastAPI:
-        manifest = self._bundles.load(model).manifest
+        manifest = self._gateway.repository.get(model).manifest
         page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         gr.mount_gradio_app(
             page,

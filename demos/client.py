@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tidegate.bundle import Manifest
 from tidegate.errors import (
     BundleNotFound,
     DeadlinePassed,
@@ -55,6 +56,11 @@ class Predictions(Protocol):
 
 class ServedModel(Protocol):
     """A model that answers."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the version that answers."""
+        ...
 
     async def predict(self, texts: Sequence[str]) -> Predictions:
         """Answer texts, through the batcher that the API uses."""
@@ -136,7 +142,7 @@ class Client:
         if not label:
             raise InvalidInput("choose the right label first")
         _check(comment, "comment", MAX_COMMENT_CHARS)
-        return await asyncio.to_thread(self.gateway.monitor.feedback, prediction_id, label, comment.strip())
+        return await asyncio.to_thread(self.gateway.monitor.feedback, self.model, prediction_id, label, comment.strip())
 
 
 def _check(text: str, name: str, max_chars: int) -> None:

@@ -110,8 +110,8 @@ One list per input, best label first, also when one text was sent. With `"detail
 answer is `{"model", "version", "predictions": [{"id", "label", "score", "abstained", "scores"}]}`. When the bundle has
 a threshold and the top probability is below it, the fallback label answers: it stands first, `abstained` is true.
 
-Headers of an answer: `x-prediction-id` (of a list, text N has `ID.N`), `x-model-version`, `x-variant`, `server-timing`
-(queue, tokenize, infer in milliseconds). Header of a request: `x-deadline-ms`, after which no work is done for it.
+Headers of an answer: `x-prediction-id` (of several texts, text N has `ID.N`), `x-model-version`, `x-variant`,
+`server-timing` (queue, tokenize, infer in milliseconds). Of a request: `x-deadline-ms`, after which no work is done.
 
 Errors are `application/problem+json` (RFC 9457): 400 cannot be read, 401 needs the key, 404 unknown, 413 too large,
 415 not JSON, 422 readable but wrong (with the place), 429 shed (with `Retry-After`), 503 not ready, 504 too late.

@@ -86,16 +86,16 @@ class MonitoringJob:
         self._catch_up()
         return drift_report(self._database, model, version)
 
-    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+    def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         """Store a caller's report durably, put its text on the relabel queue, return the item's id.
 
         Raises:
-            PredictionNotFound: no prediction with that id is kept.
+            PredictionNotFound: no prediction of that model with that id is kept.
             InvalidInput: not a label of the model, or a comment of more than 4,000 characters.
         """
         if len(comment) > MAX_COMMENT_CHARS:
             raise InvalidInput(f"the comment has {len(comment)} characters; {MAX_COMMENT_CHARS} at most are kept")
-        prediction = self._find(prediction_id)
+        prediction = self._find(model, prediction_id)
         known = self._labels(prediction.model, prediction.version)
         if label not in known:
             raise InvalidInput(f"{label!r} is no label of {prediction.model}; use one of: {', '.join(known)}")
@@ -107,14 +107,14 @@ class MonitoringJob:
             )
             return relabel.report(connection, prediction, label, comment, now)
 
-    def _find(self, prediction_id: str) -> Row[Any]:
+    def _find(self, model: str, prediction_id: str) -> Row[Any]:
         found = self._lookup(prediction_id)
         if found is None:  # just made, perhaps: its record may still be on its way
             self._catch_up()
             found = self._lookup(prediction_id)
-        if found is None:
+        if found is None or found.model != model:
             raise PredictionNotFound(
-                f"no prediction {prediction_id!r} is kept; report it soon after it was made, "
+                f"no prediction {prediction_id!r} of {model} is kept; report it soon after it was made, "
                 "or raise the setting keep_records"
             )
         return found

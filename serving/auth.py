@@ -17,6 +17,7 @@ from tidegate.settings import Settings
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 SHARE_KEY = "tidegate.share"
+STRANGER_KEY = "tidegate.stranger"  # set where a key is asked for, the route is open, and none was sent
 _POLICY_VIOLATION = 1008  # WebSocket close code, RFC 6455 section 7.4.1
 
 
@@ -29,8 +30,10 @@ class ApiKeyAuth:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass, or refuse with 401."""
-        if scope["type"] == "lifespan" or not self._key or self._passes(scope):
+        if scope["type"] == "lifespan" or not self._key or scope.get(SHARE_KEY) is not None or self._holds_key(scope):
             await self._app(scope, receive, send)
+        elif _below_root(scope) in OPEN_PATHS:
+            await self._app({**scope, STRANGER_KEY: True}, receive, send)
         elif scope["type"] == "http":
             refused = Unauthorized("this server asks for a key; send it as `Authorization: Bearer KEY`")
             await problem(refused, scope)(scope, receive, send)
@@ -38,9 +41,7 @@ class ApiKeyAuth:
             await receive()
             await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "this server asks for a key"})
 
-    def _passes(self, scope: Scope) -> bool:
-        if scope.get(SHARE_KEY) is not None or _below_root(scope) in OPEN_PATHS:
-            return True
+    def _holds_key(self, scope: Scope) -> bool:
         scheme, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
         # Compared as bytes, in constant time: the key may hold any character, the time tells nothing of it.
         return scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode("latin-1"), self._key)

@@ -24,7 +24,7 @@ _DEADLINE: dict[str, Any] = {
     "schema": {"type": "integer", "minimum": 1},
 }
 _ANSWER_HEADERS = {
-    "x-prediction-id": "What feedback names; of a list, text number N has this id followed by `.N`.",
+    "x-prediction-id": "What feedback names; of several texts, number N has this id followed by `.N`.",
     "x-model-version": "Version of the bundle that answered.",
     "x-variant": "Its variant.",
     "server-timing": "Milliseconds in queue, tokenize and infer (W3C Server Timing).",

@@ -18,7 +18,7 @@ from tidegate import devices
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import Device
 from tidegate.engine import Engine
-from tidegate.errors import ModelNotFound, NotReady, TidegateError
+from tidegate.errors import DeviceUnavailable, ModelNotFound, NotReady, TidegateError
 from tidegate.records import Recorder
 from tidegate.settings import Settings
 
@@ -135,7 +135,14 @@ class Repository:
         """Verify, open and warm up the champion; runs in a thread."""
         bundle = self._bundles.load(name)
         device = devices.choose(self._settings.device, devices.available_providers())
-        engine = Engine.open(bundle, device, threads=self._settings.threads)
+        try:
+            engine = Engine.open(bundle, device, threads=self._settings.threads)
+        except DeviceUnavailable as error:
+            if self._settings.device != "auto":
+                raise
+            log.warning("model %s: %s; it runs on the CPU instead", name, error)
+            device = Device("cpu", "CPUExecutionProvider", str(error))
+            engine = Engine.open(bundle, device, threads=self._settings.threads)
         engine.warm_up()
         return engine, device
 

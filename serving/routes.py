@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import card, codec
+from serving.auth import STRANGER_KEY
 from serving.body import read_json
 from serving.gateway import Gateway
 from serving.lean_route import LeanRoute, documented, problems
@@ -35,9 +36,9 @@ router = APIRouter(route_class=LeanRoute)
 async def feedback(request: Request) -> Response:
     """Take a correction; it is on disk before the answer goes out."""
     gateway = _gateway(request)
-    gateway.repository.get(request.path_params["model"])
+    model = gateway.repository.get(request.path_params["model"]).manifest.name
     sent = codec.decode_feedback(await read_json(request, gateway.settings))
-    item = await run_in_threadpool(gateway.monitor.feedback, sent.prediction_id, sent.label, sent.comment)
+    item = await run_in_threadpool(gateway.monitor.feedback, model, sent.prediction_id, sent.label, sent.comment)
     return _json({"item_id": item}, 201)
 
 
@@ -104,12 +105,14 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """200 once every model is warm; 503 until then, and for good when one failed."""
     repository = _gateway(request).repository
+    status = 200 if repository.ready else 503
+    if request.scope.get(STRANGER_KEY):  # names of models and paths of files are for those who hold the key
+        return _json({"ready": repository.ready}, status)
     models = {
         name: {"status": state.status} | ({"error": state.error} if state.error else {})
         for name, state in repository.states.items()
     }
-    document = {"ready": repository.ready, "models": models}
-    return _json(document, 200 if repository.ready else 503)
+    return _json({"ready": repository.ready, "models": models}, status)
 
 
 @router.get(

@@ -6,6 +6,7 @@ Aliases are one small JSON file per model, replaced in whole.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -17,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.bundle import MANIFEST, MANIFEST_DIGEST, Bundle, FileEntry, Manifest, digest, load_bundle
-from tidegate.errors import BundleNotFound, UsageError
+from tidegate.errors import BundleCorrupt, BundleNotFound, UsageError
 
 CHAMPION = "champion"
 ALIASES = ("champion", "canary", "shadow")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_STAGING = re.compile(r"\.staging-(\d+)-[0-9a-f]+")
+_STAGING = ".staging-"
 
 
 class BundleStore:
@@ -80,7 +81,10 @@ class BundleStore:
         file = self.root / checked_name(name) / "aliases.json"
         if not file.is_file():
             return {}
-        return {str(alias): int(number) for alias, number in json.loads(file.read_text()).items()}
+        try:
+            return {str(alias): int(number) for alias, number in json.loads(file.read_text()).items()}
+        except (ValueError, AttributeError, TypeError):
+            raise BundleCorrupt(f"{file} is damaged; delete it, then set the aliases anew") from None
 
     def set_alias(self, name: str, alias: str, version: int | str) -> int:
         """Point an alias at a published version and return its number.
@@ -105,9 +109,9 @@ class BundleStore:
         holders = [alias for alias, at in self.aliases(name).items() if at == number]
         if holders:
             raise UsageError(f"{name}/{number} is {' and '.join(holders)}; move the alias before removing it")
-        doomed = self.path(name, number).with_name(f".staging-{os.getpid()}-{uuid.uuid4().hex}")
+        doomed = self.path(name, number).with_name(f"{_STAGING}{uuid.uuid4().hex}")
         self.path(name, number).rename(doomed)  # gone for readers at once, however long deleting takes
-        shutil.rmtree(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)  # what is left, the next export sweeps away
 
     @contextmanager
     def staging(self, name: str) -> Iterator[Path]:
@@ -115,12 +119,15 @@ class BundleStore:
         model_folder = self.root / checked_name(name)
         model_folder.mkdir(parents=True, exist_ok=True)
         _sweep(model_folder)
-        folder = model_folder / f".staging-{os.getpid()}-{uuid.uuid4().hex}"
-        folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        folder = model_folder / f"{_STAGING}{uuid.uuid4().hex}"
+        with _lock_of(folder).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go when this process ends, however it ends
+            folder.mkdir()
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                _lock_of(folder).unlink(missing_ok=True)
 
     def publish(self, name: str, folder: Path, describe: Callable[[int, dict[str, FileEntry]], Manifest]) -> Bundle:
         """Publish the files of a staging folder as the next version.
@@ -190,9 +197,25 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _lock_of(folder: Path) -> Path:
+    """The file whose lock says that somebody still writes into a staging folder."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
 def _sweep(model_folder: Path) -> None:
-    """Delete staging folders whose process is dead."""
+    """Delete staging folders whose writer is gone, in whatever container or on whatever machine it ran."""
     for folder in model_folder.iterdir():
-        match = _STAGING.fullmatch(folder.name)
-        if match and not Path(f"/proc/{match[1]}").exists():
+        if folder.name.startswith(_STAGING) and folder.is_dir() and not _is_written(folder):
             shutil.rmtree(folder, ignore_errors=True)
+            _lock_of(folder).unlink(missing_ok=True)
+
+
+def _is_written(folder: Path) -> bool:
+    try:
+        with _lock_of(folder).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -72,13 +72,15 @@ def build(kind: str, extras: Sequence[str], root: Path) -> Path:
     folder = root / FOLDERS[kind]
     python = folder / "bin" / "python"
     stamp = folder / "tidegate.stamp"
-    wanted = _fingerprint(kind, extras)
+    base, wanted = _fingerprint(kind, []), _fingerprint(kind, extras)
     done = stamp.read_text().split() if stamp.is_file() else []
-    if wanted in done and python.is_file():
+    if done[:1] != [base] or not python.is_file():
+        done = [base]  # what an older set of versions installed counts for nothing
+    elif wanted in done[1:]:
         return python
     print(f"installing the {kind} environment into {folder} ...", flush=True)  # noqa: T201
-    if not python.is_file():
-        venv.create(folder, with_pip=True)
+    if not (folder / "bin" / "pip").is_file():  # made last: without it, somebody interrupted the making
+        venv.create(folder, with_pip=True, clear=True)
     constraints = PACKAGE / "constraints" / f"{kind}.txt"
     _pip(python, "--constraint", str(constraints), *requirements(kind, extras))
     _pip(python, "--no-deps", *_tidegate_itself())

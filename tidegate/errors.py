@@ -7,6 +7,7 @@
     ├── UntrustedPickle              exit 1        a pickle, and nobody said --trust-pickle
     ├── EnvironmentMissing           exit 1        the export environment is not there
     ├── GateRefused                  exit 3        no variant passed; nothing was published
+    ├── DeviceUnavailable            exit 1   503  onnxruntime offers the provider, and it does not start
     ├── BundleNotFound               exit 1   404
     ├── BundleCorrupt                exit 1   503  a file whose bytes are not those published
     └── RequestError                               what a caller did, or what the server cannot do now
@@ -59,6 +60,12 @@ class GateRefused(TidegateError):
     """No variant was good enough to publish."""
 
     exit_code = 3
+
+
+class DeviceUnavailable(TidegateError):
+    """The device that was chosen does not start here."""
+
+    status = 503
 
 
 class BundleNotFound(TidegateError):

@@ -9,16 +9,31 @@ import os
 import secrets
 from pathlib import Path
 
+from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
 _ADDRESS = "server.url"
 
 
 def prepare(settings: Settings) -> Path:
-    """Create the home folder if it is not there, and return it."""
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings.bundles_dir.mkdir(exist_ok=True)
+    """Create the home folder if it is not there, and return it.
+
+    Raises:
+        UsageError: it cannot be made, or is no folder.
+    """
+    try:
+        make_private(settings.home)
+        settings.bundles_dir.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"home folder {settings.home}: {error.strerror}; choose another with --home") from None
     return settings.home
+
+
+def make_private(folder: Path) -> Path:
+    """Create a folder that only its owner may enter, unless it is there already; parents as the umask has them."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
 
 
 def signing_secret(home: Path) -> bytes:

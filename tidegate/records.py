@@ -87,7 +87,7 @@ class Monitor(Protocol):
         """The drift report of design §5: model, version, status, alert, windows, features."""
         ...
 
-    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+    def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         """Store a caller's correction durably, put it on the relabel queue, return the item's id.
 
         Raises:

@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from tidegate.devices import Device
-from tidegate.errors import BundleCorrupt, InferenceFailed
+from tidegate.errors import BundleCorrupt, DeviceUnavailable, InferenceFailed
 from tidegate.preprocess import Feeds
 
 
@@ -35,6 +35,7 @@ class Session:
 
         Raises:
             BundleCorrupt: onnxruntime cannot load the file.
+            DeviceUnavailable: the device's provider did not start.
         """
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -49,6 +50,11 @@ class Session:
             native = ort.InferenceSession(str(file), options, providers=providers)
         except Exception as error:  # onnxruntime raises bare classes of its own C extension
             raise BundleCorrupt(f"onnxruntime cannot load {file}: {error}") from error
+        if native.get_providers()[0] != device.provider:  # it falls back to the CPU with a log line and nothing else
+            raise DeviceUnavailable(
+                f"device {device.name}: {device.provider} did not start, its libraries may be missing; "
+                "`--device cpu` serves without it"
+            )
         return cls(native, file)
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:

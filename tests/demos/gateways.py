@@ -20,7 +20,7 @@ from demos.app import mount_demos
 from demos.guard import ShareGuard
 from demos.share import ShareLinks
 from tests import bundles
-from tidegate.bundle import Bundle
+from tidegate.bundle import Bundle, Manifest
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
 from tidegate.engine import Engine
@@ -49,6 +49,11 @@ class EngineModel:
         self.raises: TidegateError | None = None
         self._engine = Engine.open(bundle, choose("cpu", []))
         self._monitor = monitor
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of its bundle."""
+        return self._engine.bundle.manifest
 
     async def predict(self, texts: Sequence[str]) -> Predictions:
         """Answer in the calling thread; the toys take microseconds."""
@@ -87,11 +92,11 @@ class TableMonitor:
         """Nothing was watched."""
         return {"model": model, "version": version, "status": "insufficient"}
 
-    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+    def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         """Put a correction on the queue and return the item's id."""
-        if prediction_id not in self.served:
-            raise PredictionNotFound(f"no prediction {prediction_id!r} is kept")
-        model, version, text, answer, labels = self.served[prediction_id]
+        if prediction_id not in self.served or self.served[prediction_id][0] != model:
+            raise PredictionNotFound(f"no prediction {prediction_id!r} of {model} is kept")
+        _, version, text, answer, labels = self.served[prediction_id]
         if label not in labels:
             raise InvalidInput(f"{label!r} is no label of {model}")
         item = uuid.uuid4().hex
@@ -165,6 +170,6 @@ def build_house(home: Path) -> House:
     async def models() -> list[str]:
         return sorted(served)
 
-    mount_demos(app, gateway, store)
+    mount_demos(app, gateway)
     links = ShareLinks(database, b"a secret of thirty-two bytes ...")
     return House(app, ShareGuard(app, links), links, gateway, database)

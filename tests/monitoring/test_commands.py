@@ -1,5 +1,7 @@
 """The commands speak to a database that a server may be writing: tables for people, JSON for programs."""
 
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -71,6 +73,9 @@ def test_the_queue_goes_out_and_its_labels_come_back(house: House, tmp_path: Pat
     assert json.loads(second.stdout) == {"labelled": 0, "changed": 0, "unchanged": 10, "problems": []}
     assert stats == [{"model": "sentiment", "state": "labelled", "reason": "drift", "items": 10}]
     assert "nothing waits" in tidegate(house, "relabel", "list").stderr
+    labelled = tidegate(house, "relabel", "export", "sentiment", "--state", "labelled", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(labelled.stdout, newline="")))
+    assert [row["label"] for row in rows] == ["negative"] * 10
 
 
 def test_an_import_with_bad_rows_keeps_the_good_ones_and_exits_1(house: House, tmp_path: Path) -> None:

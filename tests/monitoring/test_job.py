@@ -107,7 +107,7 @@ def test_a_batch_that_cannot_be_written_is_counted_and_the_next_one_is_written(
 
 def test_feedback_on_a_prediction_just_made_finds_it(house: House, job: MonitoringJob) -> None:
     job.record(house.usual(3, "a"))
-    item_id = job.feedback("a1", "negative", "clearly\nbad \ud800")
+    item_id = job.feedback("sentiment", "a1", "negative", "clearly\nbad \ud800")
 
     (item,) = list_items(house.database)
     assert (item.id, item.prediction_id, item.reason, item.state) == (item_id, "a1", "feedback", "new")
@@ -121,7 +121,7 @@ def test_reports_on_one_text_are_one_item_and_each_is_kept(house: House, job: Mo
     shouted = replace(record, id="b", text=f"  {record.text.upper()}")
     job.record([record, shouted])
 
-    assert job.feedback("a0", "negative", "") == job.feedback("b", "unsure", "")
+    assert job.feedback("sentiment", "a0", "negative", "") == job.feedback("sentiment", "b", "unsure", "")
     assert [item.label for item in list_items(house.database)] == ["unsure"]
     with house.database.connect() as connection:
         assert list(connection.scalars(select(feedback.c.label))) == ["negative", "unsure"]
@@ -132,16 +132,23 @@ def test_feedback_takes_the_labels_of_the_bundle_and_no_others(house: House, job
     with pytest.raises(
         InvalidInput, match="'great' is no label of sentiment; use one of: negative, neutral, positive, unsure"
     ):
-        job.feedback("a0", "great", "")
+        job.feedback("sentiment", "a0", "great", "")
     with pytest.raises(InvalidInput, match="4001 characters"):
-        job.feedback("a0", "negative", "x" * 4_001)
-    job.feedback("a0", "unsure", "")
+        job.feedback("sentiment", "a0", "negative", "x" * 4_001)
+    job.feedback("sentiment", "a0", "unsure", "")
 
 
 @pytest.mark.parametrize("id", ["nobody", "", "' OR 1=1 --", "\ud800", "\0"])
 def test_feedback_on_an_unknown_prediction_is_not_found(job: MonitoringJob, id: str) -> None:
     with pytest.raises(PredictionNotFound):
-        job.feedback(id, "negative", "")
+        job.feedback("sentiment", id, "negative", "")
+
+
+def test_feedback_on_a_prediction_of_another_model_is_not_found(house: House, job: MonitoringJob) -> None:
+    job.record(house.usual(1, "a"))
+
+    with pytest.raises(PredictionNotFound, match="'a0' of other"):
+        job.feedback("other", "a0", "negative", "")
 
 
 def test_stop_saves_the_open_window_and_the_next_job_goes_on(house: House) -> None:
@@ -189,7 +196,7 @@ batch = 0
 while True:
     rows = bundles.predictions(bundle, bundles.headlines(20, batch), prefix=f"{batch}-")
     job.record(rows)
-    job.feedback(f"{batch}-7", "negative", f"comment {batch}")
+    job.feedback("sentiment", f"{batch}-7", "negative", f"comment {batch}")
     print(f"{batch}-7", flush=True)
     batch += 1
     if "--leave" in sys.argv and batch == 3:

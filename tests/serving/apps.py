@@ -32,7 +32,7 @@ class MemoryMonitor:
     def drift(self, model: str, version: int) -> dict[str, Any]:
         return {"model": model, "version": version, "status": "insufficient", "alert": False, "windows": []}
 
-    def feedback(self, prediction_id: str, label: str, comment: str) -> str:
+    def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         if prediction_id not in {record.id for record in self.records}:
             raise PredictionNotFound(f"no prediction {prediction_id!r} is kept")
         if label not in bundles.LABELS:

@@ -32,7 +32,8 @@ def test_without_the_key_everything_but_health_is_refused(tmp_path: Path, header
             assert KEY not in response.text
         assert (await g.client.post(PREDICT, json={"inputs": "a"}, headers=headers)).status_code == 401
         assert (await g.client.get("/healthz", headers=headers)).status_code == 200
-        assert (await g.client.get("/readyz", headers=headers)).status_code == 200
+        ready = await g.client.get("/readyz", headers=headers)
+        assert (ready.status_code, ready.json()) == (200, {"ready": True})  # no name of a model for a stranger
 
     on_gateway(tmp_path, scenario, api_key=KEY)
 
@@ -43,6 +44,7 @@ def test_with_the_key_everything_is_served(tmp_path: Path, scheme: str) -> None:
         headers = [(b"authorization", f"{scheme} {KEY}".encode())]
 
         assert (await g.client.get("/models", headers=headers)).status_code == 200
+        assert "sentiment" in (await g.client.get("/readyz", headers=headers)).json()["models"]
         assert (await g.client.post(PREDICT, json={"inputs": "a"}, headers=headers)).status_code == 200
 
     on_gateway(tmp_path, scenario, api_key=KEY)

@@ -12,7 +12,7 @@ import pytest
 
 from tests import bundles
 from tidegate.bundle_store import BundleStore
-from tidegate.errors import BundleNotFound, UsageError
+from tidegate.errors import BundleCorrupt, BundleNotFound, UsageError
 
 
 @pytest.fixture
@@ -114,10 +114,27 @@ def test_a_killed_export_leaves_what_was_served_and_the_next_one_sweeps_up(store
         assert child.stdout.readline() == "writing\n"
         child.send_signal(signal.SIGKILL)
 
-    leftovers = [d.name for d in (store.root / "m").iterdir() if d.name.startswith(".staging")]
+    leftovers = [d.name for d in (store.root / "m").iterdir() if d.name.startswith(".staging") and d.is_dir()]
     assert len(leftovers) == 1
     assert store.versions("m") == [1]
     assert store.load("m").manifest.version == 1
     bundles.sentiment(store, "m")
     assert store.versions("m") == [1, 2]
     assert not [d for d in (store.root / "m").iterdir() if d.name.startswith(".staging")]
+
+
+def test_an_export_that_is_still_writing_is_left_alone(store: BundleStore) -> None:
+    with store.staging("m") as folder:
+        (folder / "model.onnx").write_bytes(b"half")
+        bundles.sentiment(store, "m")
+
+        assert (folder / "model.onnx").is_file()
+    assert [d.name for d in (store.root / "m").iterdir() if d.name.startswith(".staging")] == []
+
+
+def test_a_damaged_alias_file_is_named(store: BundleStore) -> None:
+    bundles.sentiment(store, "m")
+    (store.root / "m" / "aliases.json").write_text("[1")
+
+    with pytest.raises(BundleCorrupt, match=r"aliases\.json is damaged"):
+        store.load("m")

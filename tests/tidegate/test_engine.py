@@ -15,7 +15,7 @@ from tidegate import devices
 from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
 from tidegate.engine import Engine
-from tidegate.errors import BundleCorrupt, InferenceFailed
+from tidegate.errors import BundleCorrupt, DeviceUnavailable, InferenceFailed
 from tidegate.preprocess import Encoded, Feeds, collate
 from tidegate.session import Session
 
@@ -76,6 +76,14 @@ def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(BundleCorrupt, match=r"cannot load .*model\.onnx"):
         Session.open(file, CPU, 1)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_a_device_whose_provider_does_not_start_is_not_passed_off_as_one_that_did(tmp_path: Path) -> None:
+    bundle = bundles.sentiment(BundleStore(tmp_path))
+
+    with pytest.raises(DeviceUnavailable, match="cuda:0: CUDAExecutionProvider did not start"):
+        Session.open(bundle.file("model.onnx"), devices.choose("cuda:0", ["CUDAExecutionProvider"]), 1)
 
 
 def test_inputs_that_the_graph_refuses_become_one_error_with_their_shapes(tmp_path: Path) -> None:

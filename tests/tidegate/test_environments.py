@@ -49,7 +49,7 @@ def test_a_second_build_starts_no_installer(tmp_path: Path) -> None:
     python.parent.mkdir(parents=True)
     python.touch()
     stamp = tmp_path / ".venv" / "tidegate.stamp"
-    fingerprints = [environments._fingerprint("serve", extras) for extras in ([], ["dev"])]
+    fingerprints = [environments._fingerprint("serve", extras) for extras in ([], [], ["dev"])]
     stamp.write_text("\n".join(fingerprints))
 
     assert environments.build("serve", ["dev"], tmp_path) == python

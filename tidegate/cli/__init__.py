@@ -8,6 +8,7 @@ document alone on stdout. Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a 
 import sys
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate import __version__
 from tidegate.cli import console
@@ -39,6 +40,9 @@ def main() -> None:
     except TidegateError as error:
         console.fail(str(error))
         sys.exit(error.exit_code)
+    except SQLAlchemyError as error:
+        console.fail(f"the state database: {type(error).__name__}: {str(error).splitlines()[0]}")
+        sys.exit(1)
     except BrokenPipeError:  # `tidegate ... | head` is not a failure
         sys.stderr.close()
         sys.exit(0)

@@ -1,16 +1,19 @@
 """`tidegate bundles`: what the store holds, and which version answers."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from tidegate.bundle_store import ALIASES, CHAMPION, BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
+from tidegate.errors import BundleCorrupt
 from tidegate.settings import Settings
 
 bundles = typer.Typer(no_args_is_help=True, help="What the store holds, and which version answers.")
 app.add_typer(bundles, name="bundles")
+
+Version = Annotated[str, typer.Argument(help="Version number or alias.")]
 
 
 @bundles.command("list")
@@ -26,16 +29,19 @@ def list_bundles(home: Home = None, as_json: AsJson = False) -> None:
         return
     columns = ["name", "version", "aliases", "variant", "accuracy", "p50 ms", "texts/s"]
     console.table("bundles", columns, [_cells(row) for row in rows])
+    for row in rows:
+        if "error" in row:
+            console.fail(row["error"])
 
 
 @bundles.command("show")
-def show(name: str, version: str = CHAMPION, home: Home = None) -> None:
+def show(name: str, version: Version = CHAMPION, home: Home = None) -> None:
     """The whole manifest of a version (number or alias) as JSON."""
     console.out(_store(home).load(name, version).manifest.model_dump_json(indent=2))
 
 
 @bundles.command("verify")
-def verify(name: str, version: str = CHAMPION, home: Home = None) -> None:
+def verify(name: str, version: Version = CHAMPION, home: Home = None) -> None:
     """Check every byte of a version against its manifest."""
     bundle = _store(home).load(name, version)
     console.say(f"{name}/{bundle.manifest.version}: {len(bundle.manifest.files) + 1} files are what was published")
@@ -77,12 +83,14 @@ def _store(home: Home) -> BundleStore:
 
 
 def _row(store: BundleStore, name: str, version: int) -> dict[str, Any]:
-    manifest = store.load(name, version).manifest
+    aliases = [alias for alias, at in store.aliases(name).items() if at == version]
+    row: dict[str, Any] = {"name": name, "version": version, "aliases": aliases}
+    try:
+        manifest = store.load(name, version).manifest
+    except BundleCorrupt as error:  # one bad bundle must not hide the others
+        return row | {"error": str(error)}
     evidence = next((e for e in manifest.evidence if e.variant == manifest.chosen), None)
-    return {
-        "name": name,
-        "version": version,
-        "aliases": [alias for alias, at in store.aliases(name).items() if at == version],
+    return row | {
         "task": manifest.task,
         "variant": manifest.chosen,
         "accuracy": evidence and evidence.accuracy,
@@ -93,10 +101,11 @@ def _row(store: BundleStore, name: str, version: int) -> dict[str, Any]:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
+    start = [row["name"], str(row["version"]), ", ".join(row["aliases"])]
+    if "error" in row:
+        return [*start, "corrupt", "-", "-", "-"]
     return [
-        row["name"],
-        str(row["version"]),
-        ", ".join(row["aliases"]),
+        *start,
         row["variant"],
         f"{row['accuracy']:.3f}" if row["accuracy"] is not None else "-",
         f"{row['latency_p50_seconds'] * 1e3:.1f}" if row["latency_p50_seconds"] else "-",

@@ -19,27 +19,37 @@ from monitoring.job import MonitoringJob
 from serving.app import create_app
 from serving.auth import check_binding
 from serving.repository import Repository
-from tidegate import home, store
+from tidegate import devices, home, store
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import console
 from tidegate.errors import BundleNotFound, NotReady, UsageError
 from tidegate.settings import Settings
 
 
-def run(settings: Settings, *, exit_when_ready: bool = False) -> None:
+def open_door(settings: Settings) -> socket.socket:
+    """Check what can be checked and take the port, before anything slow happens or anything is changed.
+
+    Raises:
+        UsageError: no such device, an address that cannot be listened on, or one that is open to the world.
+    """
+    check_binding(settings)
+    devices.choose(settings.device, devices.available_providers())
+    home.prepare(settings)
+    return _listen(settings)
+
+
+def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = False) -> None:
     """Serve until a signal comes; prints `ready http://HOST:PORT` once every model answers.
 
     Args:
-        settings: what to serve and where.
+        settings: what to serve.
+        listener: from `open_door`.
         exit_when_ready: stop as soon as no model is loading any more.
 
     Raises:
-        UsageError: the address cannot be listened on, or would be open to the world.
         BundleNotFound: the store is empty.
         NotReady: with `exit_when_ready`, a model failed to load.
     """
-    check_binding(settings)
-    home.prepare(settings)
     bundles = BundleStore(settings.bundles_dir)
     if not bundles.names():
         raise BundleNotFound(
@@ -47,7 +57,6 @@ def run(settings: Settings, *, exit_when_ready: bool = False) -> None:
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself things; a line each is noise
-    listener = _listen(settings)
     url = _url(settings.host, listener)
     database = store.open_database(settings.state_url)
     registry = _registry()
@@ -59,17 +68,18 @@ def run(settings: Settings, *, exit_when_ready: bool = False) -> None:
         failures.extend(f"{name}: {state.error}" for name, state in repository.states.items() if state.error)
         if repository.ready:
             home.write_address(settings.home, url)
-            _announce(url, bundles.names())
+            _announce(url, bundles.names(), asks_for_key=bool(settings.api_key.get_secret_value()))
         server.should_exit = exit_when_ready
 
     app = create_app(settings, bundles, job, job, registry, on_loaded=loaded)
-    mount_demos(app, app.state.gateway, bundles)
+    mount_demos(app, app.state.gateway)
     guarded = ShareGuard(app, ShareLinks(database, home.signing_secret(settings.home)))
     server = uvicorn.Server(_uvicorn_config(guarded, settings))
     try:
         _serve(server, listener, job)
     finally:
-        home.write_address(settings.home, "")
+        if home.read_address(settings.home) == url:
+            home.write_address(settings.home, "")
         database.dispose()
     if exit_when_ready and failures:
         raise NotReady("; ".join(failures))
@@ -124,14 +134,19 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _announce(url: str, models: list[str]) -> None:
+def _announce(url: str, models: list[str], *, asks_for_key: bool) -> None:
     console.out(f"ready {url}")
     for model in models:
         console.say(f"  demo     {url}/demo/{model}")
     console.say(f"  docs     {url}/docs")
     console.say(f"  metrics  {url}/metrics")
     body = '{"inputs": "Profit rose to EUR 5.2 mn from EUR 3.1 mn a year earlier"}'
-    console.say(f"try:\n  curl -s {url}/models/{models[0]}/predict -H 'content-type: application/json' -d '{body}'")
+    key = ' -H "Authorization: Bearer $TIDEGATE_API_KEY"' if asks_for_key else ""
+    console.say(
+        f"try:\n  curl -s {url}/models/{models[0]}/predict{key} -H 'content-type: application/json' -d '{body}'"
+    )
+    if asks_for_key:
+        console.say(f"a browser sends no key: `tidegate share create {models[0]}` prints a link that opens the demo")
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -25,6 +25,7 @@ relabel = typer.Typer(no_args_is_help=True, help="The relabel queue: texts out t
 app.add_typer(relabel, name="relabel")
 
 Format = Literal["jsonl", "csv", "labelstudio"]
+State = Literal["new", "labelled"]
 _FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv", ".json": "labelstudio"}
 _BAR_CHARS = 16  # half of it is the threshold
 _TEXT_CHARS = 60
@@ -113,19 +114,24 @@ def export(
     model: str,
     format: Annotated[Format, typer.Option("--format", help="What the annotators' tool reads.")] = "jsonl",
     output: Annotated[Path | None, typer.Option("--output", help="File to write. [default: stdout]")] = None,
+    state: Annotated[State, typer.Option(help="new: what waits for a label; labelled: training data.")] = "new",
     home: Home = None,
 ) -> None:
-    """Write the items that wait for a label; fill `label` in and bring them back with `relabel import`."""
-    from monitoring.exchange import WRITERS
-    from monitoring.relabel import NEW, list_items
+    """Write items of the queue: those that wait for a label, or those that have one.
 
-    items = list_items(_database(Settings.load(home=home)), model=model, state=NEW)
+    Fill `label` in and bring the file back with `relabel import`. Labelled items, as CSV, are what
+    `examples/train_tfidf.py --data` reads.
+    """
+    from monitoring.exchange import WRITERS
+    from monitoring.relabel import list_items
+
+    items = list_items(_database(Settings.load(home=home)), model=model, state=state)
     content = WRITERS[format](items)
     if output is None:
         typer.echo(content, nl=False)
     else:
         _write(output, content)
-    console.say(f"{len(items)} items of {model} as {format}")
+    console.say(f"{len(items)} {state} items of {model} as {format}")
 
 
 @relabel.command("import")

@@ -49,9 +49,10 @@ def quickstart(
     from tidegate.cli import gateway
 
     settings = Settings.load(home=home, port=port)
+    listener = gateway.open_door(settings)
     for step, recipe in enumerate(_missing(settings), start=1):
         _make(settings, recipe, step)
-    gateway.run(settings, exit_when_ready=exit_when_ready)
+    gateway.run(settings, listener, exit_when_ready=exit_when_ready)
 
 
 def _missing(settings: Settings) -> list[Recipe]:

@@ -29,7 +29,8 @@ def serve(
     """Serve every bundle of the store: REST, demos, metrics and monitoring."""
     from tidegate.cli import gateway
 
-    gateway.run(Settings.load(home=home, host=host, port=port, device=device, open=open or None))
+    settings = Settings.load(home=home, host=host, port=port, device=device, open=open or None)
+    gateway.run(settings, gateway.open_door(settings))
 
 
 @app.command()
@@ -43,6 +44,11 @@ def up(
     data: Annotated[
         Path | None, typer.Option(help="CSV to verify on, in place of the run's own evaluation data.")
     ] = None,
+    text_column: Annotated[str, typer.Option(help="Column of the texts in --data.")] = "text",
+    label_column: Annotated[str, typer.Option(help="Column of the labels in --data.")] = "label",
+    max_accuracy_drop: Annotated[
+        float, typer.Option(min=0, max=100, help="Most points of accuracy that a variant may lose.")
+    ] = 0.5,
     trust_pickle: Annotated[bool, typer.Option(help="Load pickles of this run; they can run any code.")] = False,
     host: Host = None,
     port: Port = None,
@@ -55,9 +61,19 @@ def up(
     from tidegate.cli.export import default_name, export_run, show_evidence
 
     settings = Settings.load(home=home, host=host, port=port, device=device, open=open or None)
-    bundle = export_run(settings, run, name or default_name(run), data=data, trust_pickle=trust_pickle)
+    listener = gateway.open_door(settings)
+    bundle = export_run(
+        settings,
+        run,
+        name or default_name(run),
+        data=data,
+        text_column=text_column,
+        label_column=label_column,
+        max_accuracy_drop=max_accuracy_drop,
+        trust_pickle=trust_pickle,
+    )
     manifest = bundle.manifest
     show_evidence(manifest, as_message=True)
     BundleStore(settings.bundles_dir).set_alias(manifest.name, CHAMPION, manifest.version)
     console.say(f"{manifest.name}: champion -> {manifest.version}")
-    gateway.run(settings)
+    gateway.run(settings, listener)
