@@ -11,6 +11,7 @@ Measured on 2 cores: 4,125 financial sentences, 4 epochs, 225 s, accuracy 0.83, 
 
 import argparse
 import logging
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -94,9 +95,19 @@ def freeze(model: Any, layers: int) -> None:
         module.requires_grad_(False)
 
 
+def steps_between_evaluations(arguments: argparse.Namespace, rows: int) -> int:
+    """`--eval-steps`, or all the steps there are if those are fewer, so that the last one is evaluated."""
+    import torch
+
+    batch = arguments.batch_size * max(1, torch.cuda.device_count())  # the Trainer fills every GPU
+    steps = arguments.max_steps if arguments.max_steps > 0 else math.ceil(arguments.epochs * math.ceil(rows / batch))
+    return min(int(arguments.eval_steps), max(1, steps))
+
+
 def _trainer(arguments: argparse.Namespace, model: Any, tokenizer: Any, splits: Splits, checkpoints: str) -> Any:
     from transformers import DataCollatorWithPadding, EarlyStoppingCallback, PrinterCallback, Trainer, TrainingArguments
 
+    every = steps_between_evaluations(arguments, len(splits.training))
     settings = TrainingArguments(
         output_dir=checkpoints,
         num_train_epochs=arguments.epochs,
@@ -108,12 +119,12 @@ def _trainer(arguments: argparse.Namespace, model: Any, tokenizer: Any, splits: 
         weight_decay=0.01,
         group_by_length=True,  # padding to the longest of a random batch doubles the work on short texts
         eval_strategy="steps",
-        eval_steps=arguments.eval_steps,
+        eval_steps=every,
         save_strategy="steps",
-        save_steps=arguments.eval_steps,
+        save_steps=every,
         save_total_limit=1,  # the best one is kept beside it
         save_only_model=True,
-        logging_steps=arguments.eval_steps,
+        logging_steps=every,
         load_best_model_at_end=True,
         metric_for_best_model="macro_f1",
         dataloader_pin_memory=False,
@@ -212,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-steps", type=int, default=-1, help="stop after this many steps; -1: after the epochs")
     parser.add_argument("--batch-size", type=int, default=32, help="texts in a step")
     parser.add_argument("--learning-rate", type=float, default=8e-5, help="peak learning rate")
-    parser.add_argument("--eval-steps", type=int, default=50, help="evaluate every N steps")
+    parser.add_argument("--eval-steps", type=int, default=50, help="evaluate every N steps, at the end if N is more")
     parser.add_argument("--patience", type=int, default=4, help="evaluations without improvement before it stops")
     parser.add_argument("--freeze-layers", type=int, default=0, help="lowest layers that are not trained")
     parser.add_argument("--max-tokens", type=int, default=128, help="longer texts are truncated")

@@ -5,6 +5,7 @@ end in one clear line and exit code 2, before any heavy import.
 """
 
 import argparse
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -57,7 +58,8 @@ def options(description: str, *, threshold: str) -> argparse.ArgumentParser:
     parser.add_argument("--fallback-label", help="what answers below the threshold; without it, the majority class")
     parser.add_argument("--register", metavar="NAME", help="register the model under this name")
     parser.add_argument("--alias", help="point this alias at the registered version, for example champion")
-    parser.add_argument("--home", type=Path, default=Path(".tidegate"), help="folder of the embedded MLflow store")
+    home = Path(os.environ.get("TIDEGATE_HOME", ".tidegate"))
+    parser.add_argument("--home", type=Path, default=home, help="folder of the embedded MLflow store")
     return parser
 
 

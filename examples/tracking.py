@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from recipe import Splits, say
 
 from tidegate.cli import children
-from tidegate.home import tracking_uri
+from tidegate.home import make_private, tracking_uri
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,12 +32,14 @@ def start_run(arguments: argparse.Namespace, run_name: str) -> Any:
     import mlflow
 
     uri = tracking_uri(arguments.home)
+    own_store = uri == f"sqlite:///{arguments.home.absolute() / 'mlflow' / 'mlflow.db'}"
+    if own_store:
+        make_private(arguments.home)  # the splits are artifacts in it, and they are texts
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     say(f"logging to {_without_password(uri)}")
     mlflow.set_tracking_uri(uri)
     if mlflow.get_experiment_by_name(EXPERIMENT) is None:
-        own_store = uri == f"sqlite:///{arguments.home.absolute() / 'mlflow' / 'mlflow.db'}"
         artifacts = (arguments.home.absolute() / "mlflow" / "artifacts").as_uri() if own_store else None
         mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
     mlflow.set_experiment(EXPERIMENT)

@@ -15,22 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.convert import GRAPH, Draft
+from exporters.encoders import check_task, longest_input, padding_id
 from exporters.layouts import Layout
 from exporters.quantize import blockwise_int8, dynamic_int8
 from tidegate.bundle import Postprocessing, TensorSpec, TokenizerPreprocessing, Variant
 from tidegate.errors import UnsupportedSource, UntrustedPickle
 
 _BATCH = 32
-_NO_LIMIT = 1_000_000  # transformers writes 1e30 where a tokenizer has no limit of its own
-# Families whose position ids start at pad_token_id + 1, so that many positions are lost (modeling_roberta.py).
-_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
 
 
 def draft_checkpoint(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
     """Export a checkpoint folder; see `convert.to_onnx`."""
     model, tokenizer = _load(layout, trust_pickle=trust_pickle)
     labels = _labels(model.config)
-    max_tokens = longest_input(model.config, tokenizer)
+    max_tokens = _max_tokens(model.config, tokenizer)
     inputs = _export(model, folder)
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
@@ -82,9 +80,7 @@ def _check(model: Any, tokenizer: Any, layout: Layout) -> None:
             f"{layout.model} is a {architecture}; only ...ForSequenceClassification can be exported (it has no trained "
             "classification head)"
         )
-    if config.problem_type not in (None, "single_label_classification") or config.num_labels < 2:
-        kind = config.problem_type or "regression"
-        raise UnsupportedSource(f"{layout.model} does {kind}; only single-label classification can be exported")
+    check_task(layout.model, config.problem_type, config.num_labels)
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedSource(
             f"{type(tokenizer).__name__} has no fast form; save one with PreTrainedTokenizerFast (a tokenizer.json)"
@@ -100,14 +96,10 @@ def _labels(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[index]) for index in range(config.num_labels))
 
 
-def longest_input(config: Any, tokenizer: Any) -> int:
-    """Tokens that the model takes, specials included: the smaller of the tokenizer's and the positions' limit."""
-    limits = [tokenizer.model_max_length] if tokenizer.model_max_length < _NO_LIMIT else []
+def _max_tokens(config: Any, tokenizer: Any) -> int:
     positions = getattr(config, "max_position_embeddings", None)
-    if positions and positions > 0:
-        offset = config.pad_token_id + 1 if config.model_type in _OFFSET_POSITIONS else 0
-        limits.append(positions - offset)
-    return int(min(limits, default=512))  # 512: what encoders without a stated limit were trained with
+    pad_id = padding_id(config.model_type, config.pad_token_id)
+    return longest_input(config.model_type, tokenizer.model_max_length, positions, pad_id)
 
 
 def _export(model: Any, folder: Path) -> list[str]:

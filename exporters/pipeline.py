@@ -59,6 +59,14 @@ class ExportRequest(BaseModel):
     trust_pickle: bool = False
 
 
+class NoVariantPassed(GateRefused):
+    """The gate refused every variant; `evidence` holds what was measured of each."""
+
+    def __init__(self, message: str, evidence: Sequence[Evidence]) -> None:
+        super().__init__(message)
+        self.evidence = evidence
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A variant with what was measured of it; probabilities of (evaluation rows, classes), one text a run."""
@@ -74,7 +82,7 @@ def export_run(
     """Export a run and publish it as the next version of a bundle.
 
     Raises:
-        GateRefused: no variant passed; nothing is published.
+        NoVariantPassed: the gate refused every variant; nothing is published.
         UsageError: no evaluation data, or data that does not fit the model.
         RunNotFound, UnsupportedSource, UntrustedPickle: see `sources` and `convert`.
     """
@@ -161,7 +169,8 @@ def _choose(name: str, candidates: Sequence[Candidate]) -> Candidate:
             f"{c.evidence.source_accuracy:.4f}, agreement {c.evidence.agreement:.4f})"
             for c in candidates
         )
-        raise GateRefused(f"no variant of {name} passed, nothing was published: {faults}")
+        message = f"no variant of {name} passed, nothing was published: {faults}"
+        raise NoVariantPassed(message, [candidate.evidence for candidate in candidates])
     winner = fastest(accepted).variant
     return next(candidate for candidate in candidates if candidate.variant.name == winner)
 

@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from exporters.convert import GRAPH, Draft
+from exporters.encoders import check_task, longest_input, padding_id
 from exporters.layouts import Layout
 from exporters.quantize import blockwise_int8, dynamic_int8
 from tidegate.bundle import Postprocessing, TensorSpec, TokenizerPreprocessing, Variant
@@ -35,6 +36,7 @@ def draft_ready(layout: Layout, folder: Path) -> Draft:
     """Take an ONNX classifier over; see `convert.to_onnx`."""
     graph = _graph(layout.model / GRAPH)
     config = _config(layout.model / "config.json")
+    check_task(layout.model, config.get("problem_type"), len(config["id2label"]))
     labels = tuple(str(name) for _, name in sorted((int(k), v) for k, v in config["id2label"].items()))
     shutil.copyfile(layout.model / GRAPH, folder / GRAPH)
     shutil.copyfile(layout.tokenizer / "tokenizer.json", folder / "tokenizer.json")
@@ -89,13 +91,15 @@ def _preprocessing(layout: Layout, config: dict[str, Any]) -> TokenizerPreproces
     """Lengths and special ids, from config.json and the tokenizer's own settings."""
     file = layout.tokenizer / "tokenizer_config.json"
     settings = json.loads(file.read_text()) if file.is_file() else {}
-    limits = [settings.get("model_max_length"), config.get("max_position_embeddings")]
+    model_type = str(config.get("model_type", ""))
+    pad_id = padding_id(model_type, config.get("pad_token_id"))
+    limits = settings.get("model_max_length"), config.get("max_position_embeddings")
     tokenizer = json.loads((layout.tokenizer / "tokenizer.json").read_text())
     vocabulary = tokenizer.get("model", {}).get("vocab", {})
     unknown = tokenizer.get("model", {}).get("unk_token")
     return TokenizerPreprocessing(
-        max_tokens=int(min((limit for limit in limits if limit and limit < 1_000_000), default=512)),
-        pad_id=int(config.get("pad_token_id") or 0),
+        max_tokens=longest_input(model_type, *limits, pad_id),
+        pad_id=pad_id,
         unknown_id=vocabulary.get(unknown) if isinstance(vocabulary, dict) else None,
     )
 

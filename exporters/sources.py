@@ -8,9 +8,10 @@ this, `convert` works on plain folders. Limits: artifacts are copied whole into 
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:
         run_id = _run_id(mlflow.MlflowClient(), uri)
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(work / "model")))
         layout = recognise(folder)
-        run_id = run_id or layout.run_id
-        splits = _download_splits(mlflow, run_id, work) if run_id else {}
-        return Run(layout, _lineage(mlflow, uri, run_id, layout), splits.get("training"), splits.get("evaluation"))
+        logged = _logged_run(mlflow.MlflowClient(), run_id or layout.run_id)
+        splits = _download_splits(mlflow, logged.info.run_id, work) if logged else {}
+        return Run(layout, _lineage(uri, logged, layout), splits.get("training"), splits.get("evaluation"))
 
 
 def list_runs(tracking_uri: str) -> list[dict[str, Any]]:
@@ -69,11 +70,11 @@ def list_runs(tracking_uri: str) -> list[dict[str, Any]]:
     with _mlflow(tracking_uri, "the registry") as mlflow:
         client = mlflow.MlflowClient()
         found: list[dict[str, Any]] = []
-        for model in client.search_registered_models():
+        for model in _every(client.search_registered_models):
             aliases: dict[str, list[str]] = {}
             for alias, version in model.aliases.items():
                 aliases.setdefault(str(version), []).append(alias)
-            versions = client.search_model_versions(f"name = '{model.name}'")
+            versions = _every(partial(client.search_model_versions, f"name = '{model.name}'"))
             found += [_describe(client, version, aliases.get(str(version.version), [])) for version in versions]
         return sorted(found, key=lambda row: -row["created_at_seconds"])
 
@@ -103,8 +104,34 @@ def show_run(uri: str, tracking_uri: str) -> dict[str, Any]:
         }
 
 
+def _every(search: Callable[..., Any]) -> Iterator[Any]:
+    """What a search finds, on all its pages."""
+    token: str | None = None
+    while True:
+        page = search(page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _logged_run(client: Any, run_id: str) -> Any:
+    """The run of that id; None where it is gone, which its models may outlive, or where there never was one."""
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+
+
 def _describe(client: Any, version: Any, aliases: list[str]) -> dict[str, Any]:
-    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    run = _logged_run(client, version.run_id)
+    metrics = run.data.metrics if run else {}
     return {
         "uri": f"models:/{version.name}/{version.version}",
         "name": version.name,
@@ -171,14 +198,13 @@ def _download_splits(mlflow: Any, run_id: str, work: Path) -> dict[str, Path]:
     return splits
 
 
-def _lineage(mlflow: Any, uri: str, run_id: str, layout: Layout) -> Lineage:
-    if not run_id:
+def _lineage(uri: str, run: Any, layout: Layout) -> Lineage:
+    if run is None:
         return Lineage(source_uri=uri, flavour=layout.flavour)
-    run = mlflow.get_run(run_id)
     used = _datasets(run)
     return Lineage(
         source_uri=uri,
-        run_id=run_id,
+        run_id=run.info.run_id,
         flavour=layout.flavour,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),

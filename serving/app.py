@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from serving import docs_page, predict, problems, routes
 from serving.auth import ApiKeyAuth
 from serving.gateway import Gateway
+from serving.local import LocalOnly
 from serving.metrics import ServingMetrics
 from serving.repository import Repository
 from tidegate import __version__
@@ -54,7 +55,11 @@ def create_app(
 
     app = FastAPI(title="Tidegate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.gateway = Gateway(settings, repository, monitor, metrics, registry)
-    app.add_middleware(ApiKeyAuth, api_key=settings.api_key.get_secret_value())
+    key = settings.api_key.get_secret_value()
+    if key:
+        app.add_middleware(ApiKeyAuth, api_key=key)
+    elif not settings.open:
+        app.add_middleware(LocalOnly)
     app.include_router(predict.router)
     app.include_router(routes.router)
     app.include_router(docs_page.router)

@@ -57,7 +57,7 @@ def check_binding(settings: Settings) -> None:
     Raises:
         UsageError: the host is not loopback, there is no key, and `open` is not set.
     """
-    if settings.open or settings.api_key.get_secret_value() or _is_loopback(settings.host):
+    if settings.open or settings.api_key.get_secret_value() or is_loopback(settings.host):
         return
     raise UsageError(
         f"host {settings.host!r} can be reached from other machines and no API key is set; "
@@ -65,7 +65,8 @@ def check_binding(settings: Settings) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host, without its port, is this machine and nothing else."""
     if host == "localhost":
         return True
     try:

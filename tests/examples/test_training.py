@@ -1,8 +1,10 @@
 """The training scripts as a user runs them, and the exports of what they registered."""
 
+import importlib
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,28 @@ def test_bad_options_exit_2(tmp_path: Path, name: str, arguments: list[str], mes
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "epochs", "expected"), [(-1, 4.0, 50), (-1, 0.5, 4), (-1, 1.0, 7), (6, 4.0, 6), (80, 0.1, 50)]
+)
+def test_at_least_the_last_step_is_evaluated(
+    monkeypatch: pytest.MonkeyPatch, max_steps: int, epochs: float, expected: int
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    steps = importlib.import_module("finetune_transformer").steps_between_evaluations
+    rows = 200 if expected < 50 else 2000
+    assert steps(Namespace(eval_steps=50, max_steps=max_steps, epochs=epochs, batch_size=32), rows) == expected
+
+
+def test_the_home_folder_is_the_configured_one_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    code = "import recipe, tracking; tracking.start_run(recipe.options('', threshold='none').parse_args([]), 'test')"
+    subprocess.run([sys.executable, "-c", code], cwd=EXAMPLES, check=True)
+    assert (tmp_path / "home" / "mlflow" / "mlflow.db").is_file()
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
 
 
 def test_the_scripts_own_error_reaches_the_parent(tmp_path: Path) -> None:

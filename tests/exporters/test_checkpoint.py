@@ -1,12 +1,12 @@
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from exporters.checkpoint import draft_checkpoint, longest_input
+from exporters.checkpoint import draft_checkpoint
 from exporters.convert import Draft, to_onnx
+from exporters.encoders import longest_input
 from exporters.layouts import Layout, recognise
 from tests.exporters.models import EVALUATION, LABELS, tiny_bert, tiny_tokenizer
 from tidegate.bundle import TokenizerPreprocessing
@@ -89,8 +89,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_the_longest_input_is_what_both_tokenizer_and_positions_allow(
     model_type: str, stated: int, positions: int | None, expected: int
 ) -> None:
-    config = SimpleNamespace(model_type=model_type, max_position_embeddings=positions, pad_token_id=1)
-    assert longest_input(config, SimpleNamespace(model_max_length=stated)) == expected
+    assert longest_input(model_type, stated, positions, pad_id=1) == expected
 
 
 def test_prediction_keeps_the_order_of_the_texts(tmp_path: Path) -> None:

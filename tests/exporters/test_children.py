@@ -68,6 +68,27 @@ def test_secrets_do_not_reach_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not {"TIDEGATE_API_KEY", "SLACK_TOKEN"} & set(names)
 
 
+def test_a_request_travels_in_a_file_that_only_the_owner_reads() -> None:
+    code = "file = sys.argv[1]; children.answer([open(file).read(), os.stat(file).st_mode & 0o777, sys.argv[1:]])"
+    answer = run_child(SETTINGS, ["-c", PRELUDE + code], {"run": "s3cret"})
+    assert isinstance(answer, list)
+    assert (answer[0], answer[1]) == ('{"run": "s3cret"}', 0o600)
+    assert "s3cret" not in str(answer[2])
+    assert not Path(answer[2][0]).exists()
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+def test_the_embedded_store_is_used_whatever_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, embedded: bool
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:s3cret@registry")
+    code = "from tidegate.home import tracking_uri; from pathlib import Path; "
+    code += f"children.answer(tracking_uri(Path({str(tmp_path)!r})))"
+    answer = run_child(SETTINGS, ["-c", PRELUDE + code], embedded_store=embedded)
+    own = f"sqlite:///{tmp_path / 'mlflow' / 'mlflow.db'}"
+    assert answer == (own if embedded else "http://user:s3cret@registry")
+
+
 def test_a_missing_interpreter_is_named() -> None:
     with pytest.raises(EnvironmentMissing, match="/nowhere/python"):
         ask("pass", Settings(export_python="/nowhere/python"))

@@ -68,3 +68,22 @@ def test_inputs_that_nobody_can_feed_are_refused_by_name(ready: Path, tmp_path: 
     (ready / "model.onnx").write_bytes(b"\x00broken")
     with pytest.raises(UnsupportedSource, match="cannot be read as an ONNX model"):
         draft_ready(recognise(ready), tmp_path)
+
+
+def rewrite_config(ready: Path, **changes: object) -> None:
+    config = json.loads((ready / "config.json").read_text())
+    (ready / "config.json").write_text(json.dumps(config | changes))
+
+
+@pytest.mark.parametrize("pad_id", [1, None])
+def test_a_roberta_loses_the_positions_before_its_first(ready: Path, tmp_path: Path, pad_id: int | None) -> None:
+    rewrite_config(ready, model_type="roberta", max_position_embeddings=514, pad_token_id=pad_id)
+    preprocessing = draft_ready(recognise(ready), tmp_path).preprocessing.model_dump()
+    assert (preprocessing["max_tokens"], preprocessing["pad_id"]) == (512, 1)
+
+
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+def test_another_task_is_refused_by_name(ready: Path, tmp_path: Path, problem: str) -> None:
+    rewrite_config(ready, problem_type=problem)
+    with pytest.raises(UnsupportedSource, match=problem):
+        draft_ready(recognise(ready), tmp_path)

@@ -7,6 +7,8 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
 
 from exporters.sources import fetch_run, list_runs, show_run
 from tests.exporters.models import EVALUATION, TRAINING, fitted, plain_folder, write_rows
@@ -130,3 +132,31 @@ def test_the_registry_is_listed_and_shown(registry: Registry) -> None:
     assert shown["datasets"][0]["context"] == "training"
     with pytest.raises(UsageError):
         show_run("/some/folder", registry.uri)
+
+
+def test_a_model_outlives_its_run(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(_: object, run_id: str) -> None:
+        raise MlflowException(f"Run with id={run_id} not found", RESOURCE_DOES_NOT_EXIST)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_run", gone)
+    (row,) = list_runs(registry.uri)
+    assert (row["uri"], row["metrics"]) == ("models:/headlines/1", {})
+    run = fetch_run("models:/headlines@champion", registry.uri, tmp_path)
+    assert (run.layout.flavour, run.training, run.evaluation) == ("sklearn", None, None)
+    assert (run.lineage.run_id, run.lineage.metrics) == ("", {})
+
+
+def test_every_page_of_the_registry_is_read(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    search = mlflow.MlflowClient.search_registered_models
+    client = mlflow.MlflowClient(registry.uri, registry.uri)
+    client.create_registered_model("another")
+    client.create_model_version("another", registry.model_uri, run_id=registry.run_id)
+    monkeypatch.setattr(
+        mlflow.MlflowClient,
+        "search_registered_models",
+        lambda *args, **options: search(*args, **options, max_results=1),
+    )
+    try:
+        assert {row["name"] for row in list_runs(registry.uri)} == {"headlines", "another"}
+    finally:
+        client.delete_registered_model("another")

@@ -62,7 +62,10 @@ async def gateway(home: Path, *, ready: bool = True, **settings: Any) -> AsyncIt
     options = Settings.load({}, home=home, **settings)
     app = create_app(options, store, monitor, monitor, registry, on_loaded=loaded.set)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
         if ready:
             await asyncio.wait_for(loaded.wait(), 30)
         yield Running(app, client, monitor, registry)

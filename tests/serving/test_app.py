@@ -59,7 +59,7 @@ def test_a_page_mounted_before_the_start_lives_and_asks_the_same_models(tmp_path
     async def main() -> None:
         async with app.router.lifespan_context(app):
             await asyncio.wait_for(loaded.wait(), 30)
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
                 assert (await client.get("/demo/ask")).json() == "positive"
 
     asyncio.run(main())

@@ -55,7 +55,7 @@ def test_a_share_visitor_whom_the_guard_let_in_needs_no_key(tmp_path: Path) -> N
         async def guard(scope: Scope, receive: Receive, send: Send) -> None:
             await g.app({**scope, "tidegate.share": object()}, receive, send)
 
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://t") as visitor:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as visitor:
             assert (await visitor.get("/models")).status_code == 200
 
     on_gateway(tmp_path, scenario, api_key=KEY)

@@ -208,7 +208,7 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(tmp_path: Path) -> None
 
 def test_a_declared_length_above_the_limit_is_refused_before_a_byte_is_read(tmp_path: Path) -> None:
     async def scenario(g: Running) -> None:
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"2000001")]
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"2000001")]
         scope = {"type": "http", "method": "POST", "path": URL, "query_string": b"", "headers": headers}
         sent: list[Any] = []
 

@@ -2,9 +2,10 @@
 
 `tidegate export` and friends run in the serve environment, the exporters in another one (facts: their pins
 exclude each other). A child gets an allow-listed environment without secrets and an empty stdin that closes
-when the parent dies, so that it never outlives it; its stdout and stderr go to the parent's stderr, and its
-answer, or its error, comes back as one JSON file. Parents call `run_child` and
-`train_example`; children call `attend_parent`, `answer` and `refuse`.
+when the parent dies, so that it never outlives it; its stdout and stderr go to the parent's stderr. What is
+asked goes over as one JSON file that only the owner can read, because `ps` shows command lines to everybody; the
+answer, or the error, comes back as another. Parents call `run_child` and `train_example`; children call
+`attend_parent`, `answer` and `refuse`.
 """
 
 import json
@@ -26,10 +27,24 @@ from tidegate.settings import Settings
 
 ANSWER_FILE = "CHILD_ANSWER_FILE"  # not TIDEGATE_*: that prefix belongs to the settings
 _STOP_SECONDS = 5.0
+_REGISTRIES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 
 
-def run_child(settings: Settings, argv: Sequence[str]) -> Any:
+def run_child(
+    settings: Settings,
+    argv: Sequence[str],
+    request: dict[str, Any] | None = None,
+    *,
+    embedded_store: bool = False,
+) -> Any:
     """Run the export environment's interpreter with `argv`, and return the document that it answered.
+
+    Args:
+        settings: for the export environment.
+        argv: what follows the interpreter's name.
+        request: written to a private JSON file, whose path becomes the last argument.
+        embedded_store: hide MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI from the child, so that it uses the home
+            folder's own store.
 
     Raises:
         TidegateError: what the child raised, under its own class and with its own message.
@@ -38,20 +53,37 @@ def run_child(settings: Settings, argv: Sequence[str]) -> Any:
     command = [str(export_python(settings.export_python)), *argv]
     with tempfile.TemporaryDirectory(prefix="tidegate-child-") as folder:
         answer = Path(folder) / "answer.json"
-        code = _wait(command, child_environment(os.environ) | {ANSWER_FILE: str(answer)})
+        if request is not None:
+            command.append(str(_write_request(request, Path(folder))))
+        code = _wait(command, _environment(embedded_store=embedded_store) | {ANSWER_FILE: str(answer)})
         document: dict[str, Any] = json.loads(answer.read_bytes()) if answer.is_file() else {}
     if code == 0 and "answer" in document:
         return document["answer"]
     raise _error(document, code, argv)
 
 
-def train_example(settings: Settings, script: str, arguments: Sequence[str]) -> dict[str, Any]:
+def _write_request(request: dict[str, Any], folder: Path) -> Path:
+    file = folder / "request.json"
+    file.touch(0o600)
+    file.write_text(json.dumps(request))
+    return file
+
+
+def _environment(*, embedded_store: bool) -> dict[str, str]:
+    elsewhere = _REGISTRIES if embedded_store else ()
+    return {name: value for name, value in child_environment(os.environ).items() if name not in elsewhere}
+
+
+def train_example(
+    settings: Settings, script: str, arguments: Sequence[str], *, embedded_store: bool = False
+) -> dict[str, Any]:
     """Run a training script of `examples/` in the export environment.
 
     Args:
         settings: for the home folder and the export environment.
         script: file name, such as `train_tfidf.py`.
         arguments: its command line; `--home` is added.
+        embedded_store: log to the home folder's own store, whatever MLFLOW_TRACKING_URI says.
 
     Returns:
         `{"run": URI to export, "run_id": ..., "model_uri": ...}`.
@@ -64,7 +96,8 @@ def train_example(settings: Settings, script: str, arguments: Sequence[str]) -> 
     if found is None:
         raise TidegateError(f"no example {script!r} in {places[0].parent} or {places[1].parent}; reinstall Tidegate")
     home_folder.prepare(settings)
-    document: dict[str, Any] = run_child(settings, [str(found), *arguments, "--home", str(settings.home.absolute())])
+    argv = [str(found), *arguments, "--home", str(settings.home.absolute())]
+    document: dict[str, Any] = run_child(settings, argv, embedded_store=embedded_store)
     return document
 
 

@@ -4,8 +4,8 @@
 this side loads what was published, so that every byte is verified once more before anyone serves it.
 """
 
-import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +36,7 @@ def export_run(
     label_column: str = "label",
     max_accuracy_drop: float = DEFAULT_MAX_ACCURACY_DROP,
     trust_pickle: bool = False,
+    embedded_store: bool = False,
 ) -> Bundle:
     """Export a run in the export environment and load the published bundle.
 
@@ -48,6 +49,7 @@ def export_run(
         label_column: column of the labels in `data`.
         max_accuracy_drop: most points of accuracy that a variant may lose against the source model.
         trust_pickle: load pickles, which may run any code (in the child).
+        embedded_store: look the run up in the home folder's own store, whatever MLFLOW_TRACKING_URI says.
 
     Raises:
         TidegateError: whatever the child raised; GateRefused when no variant passed.
@@ -57,7 +59,6 @@ def export_run(
         raise UsageError(f"--data {data}: no such file")
     home_folder.prepare(settings)
     request = {
-        "home": str(settings.home.absolute()),
         "run": run,
         "name": name,
         "data": str(data.absolute()) if data else None,
@@ -66,7 +67,7 @@ def export_run(
         "max_accuracy_drop": max_accuracy_drop,
         "trust_pickle": trust_pickle,
     }
-    published = _ask(settings, "export", request)
+    published = _ask(settings, "export", request, embedded_store=embedded_store)
     return BundleStore(settings.bundles_dir).load(name, published["version"])
 
 
@@ -122,14 +123,18 @@ def export(
 
 def show_evidence(manifest: Manifest, *, as_message: bool = False) -> None:
     """The table of what was measured: on stdout, or as a message (stderr) where stdout is for something else."""
-    rows = [_source_cells(manifest.evidence[0]), *map(_cells, manifest.evidence)]
-    title = (
-        f"{manifest.name}/{manifest.version} serves {manifest.chosen}; verified on {manifest.evidence[0].rows} texts"
+    show_numbers(
+        f"{manifest.name}/{manifest.version} serves {manifest.chosen}", manifest.evidence, as_message=as_message
     )
-    console.table(title, _COLUMNS, rows, as_message=as_message)
     for evidence in manifest.evidence:
         if not evidence.accepted:
             console.say(f"{evidence.variant} was refused: it {evidence.refusal}")
+
+
+def show_numbers(title: str, evidence: Sequence[Evidence], *, as_message: bool = False) -> None:
+    """The table alone: the source model, then one row a variant, accepted or refused."""
+    rows = [_source_cells(evidence[0]), *map(_cells, evidence)]
+    console.table(f"{title}; verified on {evidence[0].rows} texts", _COLUMNS, rows, as_message=as_message)
 
 
 _COLUMNS = ["variant", "agree %", "max diff", "accuracy %", "F1 %", "MB", "p50 ms", "texts /s"]
@@ -145,7 +150,7 @@ def _cells(evidence: Evidence) -> list[str]:
         f"{evidence.agreement * 100:.2f}",
         f"{evidence.max_abs_error:.3f}",
         _percent(evidence.accuracy, evidence.accuracy_interval),
-        _percent(evidence.macro_f1),
+        _percent(evidence.macro_f1, evidence.macro_f1_interval),
         f"{evidence.size_bytes / 1e6:.1f}",
         f"{evidence.latency_p50_seconds * 1e3:.2f}",
         f"{evidence.throughput_texts_per_second:.0f}",
@@ -182,6 +187,6 @@ def _number(row: dict[str, Any], metric: str) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _ask(settings: Settings, action: str, arguments: dict[str, Any]) -> Any:
-    request = arguments | {"tracking_uri": home_folder.tracking_uri(settings.home)}
-    return children.run_child(settings, ["-m", _CHILD, action, json.dumps(request)])
+def _ask(settings: Settings, action: str, arguments: dict[str, Any], *, embedded_store: bool = False) -> Any:
+    request = arguments | {"home": str(settings.home.absolute())}
+    return children.run_child(settings, ["-m", _CHILD, action], request, embedded_store=embedded_store)

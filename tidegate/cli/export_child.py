@@ -1,8 +1,9 @@
 """The export child: composes exporters and monitoring inside the export environment.
 
 Started by `tidegate.cli.export` through `tidegate.cli.children` as `python -m tidegate.cli.export_child ACTION
-JSON`, with one JSON object of arguments. Actions: export, list_runs, show_run. Messages go to stderr; the answer
-goes back through `children.answer`.
+FILE`, with one JSON object of arguments in the file. Actions: export, list_runs, show_run. The registry is the one
+that this process's own environment names, else the home folder's, so that its password is in no request. Messages
+go to stderr; the answer goes back through `children.answer`.
 """
 
 import json
@@ -13,38 +14,44 @@ from typing import Any
 
 from tidegate.cli import children, console
 from tidegate.errors import TidegateError, UsageError
+from tidegate.home import tracking_uri
 
 
-def export(home: str, tracking_uri: str, **request: Any) -> dict[str, Any]:
+def export(home: str, **request: Any) -> dict[str, Any]:
     """Export a run; answers the name, version and path of the published bundle."""
     from pydantic import ValidationError
 
-    from exporters.pipeline import ExportRequest, export_run
+    from exporters.pipeline import ExportRequest, NoVariantPassed, export_run
     from monitoring.reference import build_reference
     from tidegate.bundle import first_fault
     from tidegate.bundle_store import BundleStore
+    from tidegate.cli.export import show_numbers
 
     try:
         checked = ExportRequest(**request)
     except ValidationError as error:
         raise UsageError(f"export: {first_fault(error)}") from None
     store = BundleStore(Path(home) / "bundles")
-    bundle = export_run(checked, store, tracking_uri, build_reference, console.say)
+    try:
+        bundle = export_run(checked, store, tracking_uri(Path(home)), build_reference, console.say)
+    except NoVariantPassed as refused:
+        show_numbers(f"{checked.name}: every variant was refused", refused.evidence, as_message=True)
+        raise
     return {"name": bundle.manifest.name, "version": bundle.manifest.version, "path": str(bundle.path)}
 
 
-def list_runs(tracking_uri: str) -> list[dict[str, Any]]:
+def list_runs(home: str) -> list[dict[str, Any]]:
     """What the registry holds."""
     from exporters import sources
 
-    return sources.list_runs(tracking_uri)
+    return sources.list_runs(tracking_uri(Path(home)))
 
 
-def show_run(run: str, tracking_uri: str) -> dict[str, Any]:
+def show_run(run: str, home: str) -> dict[str, Any]:
     """One run of the registry."""
     from exporters import sources
 
-    return sources.show_run(run, tracking_uri)
+    return sources.show_run(run, tracking_uri(Path(home)))
 
 
 ACTIONS: dict[str, Callable[..., Any]] = {"export": export, "list_runs": list_runs, "show_run": show_run}
@@ -53,9 +60,9 @@ ACTIONS: dict[str, Callable[..., Any]] = {"export": export, "list_runs": list_ru
 def main(argv: Sequence[str]) -> None:
     """Carry out one action."""
     children.attend_parent()
-    action, arguments = argv
+    action, file = argv
     try:
-        children.answer(ACTIONS[action](**json.loads(arguments)))
+        children.answer(ACTIONS[action](**json.loads(Path(file).read_bytes())))
     except TidegateError as error:
         children.refuse(error)
 
