@@ -123,8 +123,13 @@ def test_a_body_that_never_ends_holds_up_nobody(tmp_path: Path) -> None:
     async def main() -> None:
         async with listening(tmp_path) as g, g.client() as client:
             reader, writer = await asyncio.open_connection("127.0.0.1", g.port)
-            head = f"POST {PREDICT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n"
-            writer.write(head.encode() + b'{"inputs"')
+            head = (
+                f"POST {PREDICT} HTTP/1.1",
+                "host: localhost",
+                "content-type: application/json",
+                "content-length: 99",
+            )
+            writer.write("\r\n".join([*head, "", ""]).encode() + b'{"inputs"')
             await writer.drain()
             assert (await client.post(PREDICT, json={"inputs": "profit"})).status_code == 200
             writer.close()
