@@ -2,6 +2,8 @@
 
 from importlib.util import find_spec
 
+import pytest
+
 HAS_EXPORT = find_spec("optimum") is not None and find_spec("mlflow") is not None
 collect_ignore = [] if HAS_EXPORT else ["test_training.py"]
 
@@ -11,3 +13,10 @@ def pytest_report_header() -> str:
     if HAS_EXPORT:
         return "examples: all tests (export environment)"
     return "examples: test_training.py left out, it needs the export environment: .venv-export/bin/python -m pytest"
+
+
+@pytest.fixture(autouse=True)
+def no_registry_left_by_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow, used in this process, leaves the registry of its test in the environment; children would follow it."""
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(name, raising=False)

@@ -38,7 +38,8 @@ def files(home: Path, pattern: str) -> list[Path]:
 def run_of(home: Path, run: str) -> dict[str, Any]:
     code = "import sys, json; from exporters.sources import show_run; print(json.dumps(show_run(*sys.argv[1:])))"
     uri = f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
-    done = subprocess.run([sys.executable, "-c", code, run, uri], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, run, uri], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     shown: dict[str, Any] = json.loads(done.stdout)
     return shown
 
