@@ -17,6 +17,7 @@ from typer.cli import get_docs_for_click
 
 from monitoring.metrics import MonitoringMetrics
 from serving.app import create_app
+from serving.gpu_metrics import LABELS, GpuCollector
 from serving.metrics import ServingMetrics
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app
@@ -64,9 +65,11 @@ def metrics_page() -> str:
         "| metric | type | labels | meaning |",
         "|---|---|---|---|",
     ]
-    for metric in sorted(registry.collect(), key=lambda metric: metric.name):
+    families = [(metric, _labels(registry, metric.name)) for metric in registry.collect()]
+    families += [(metric, LABELS) for metric in GpuCollector(list).describe()]
+    for metric, names in sorted(families, key=lambda pair: pair[0].name):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
-        labels = ", ".join(f"`{label}`" for label in _labels(registry, metric.name)) or "-"
+        labels = ", ".join(f"`{label}`" for label in names) or "-"
         lines.append(f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |")
     return "\n".join(lines) + "\n"
 

@@ -64,7 +64,7 @@ def _single(engine: Engine, texts: Sequence[str]) -> tuple[NDArray[np.float64], 
 def _batched(engine: Engine, texts: Sequence[str]) -> tuple[NDArray[np.float64], float]:
     batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
     done, start = 0, time.perf_counter()
-    with ThreadPoolExecutor(engine.runs) as runners:
+    with ThreadPoolExecutor(engine.plan.runs) as runners:
         while True:
             answers = list(runners.map(engine.classify, batches))
             done += len(texts)

@@ -8,7 +8,7 @@ of the bundle store: killed anywhere, nothing is published, and the next export 
 import importlib.metadata
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from exporters.convert import Draft, to_onnx
 from exporters.sources import Run, fetch_run
 from exporters.texts import MAX_ROWS, Row, choose_samples, read_rows, sample_rows
-from exporters.verify import Yardstick, fastest, judge, run_measurement, yardstick
+from exporters.verification import FILE as VERIFICATION
+from exporters.verification import draw, write
+from exporters.verify import Yardstick, depends_on_batch, fastest, judge, run_measurement, yardstick
 from tidegate.bundle import Bundle, Evidence, FileEntry, Lineage, Manifest, Variant
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.devices import choose
@@ -104,6 +106,7 @@ def export_run(
         _delete_refused(candidates, folder)
         say(f"building the reference profile from the answers of {chosen.variant.name}")
         _build_reference(plan, chosen, folder, build_reference, say)
+        write(draw(evaluation, yard.source, yard.max_accuracy_drop), folder)
         bundle = store.publish(
             request.name, folder, lambda version, files: _manifest(plan, version, files, candidates, chosen)
         )
@@ -152,6 +155,19 @@ def _compare(plan: _Plan, yard: Yardstick, folder: Path, work: Path, say: Say) -
 
 
 def _measure(plan: _Plan, variant: Variant, yard: Yardstick, folder: Path, work: Path, say: Say) -> Candidate:
+    """Measure a variant; one whose answers depend on batch-mates is measured again as one text a run."""
+    candidate = _measured(plan, variant, yard, folder, work, say)
+    first = candidate.evidence
+    if variant.max_batch_size == 1 or not depends_on_batch(first, variant):
+        return candidate
+    say(f"variant {variant.name} again, one text a run: in batches it {first.refusal}")
+    alone = variant.model_copy(update={"max_batch_size": 1, "one_thread_runs": True})
+    candidate = _measured(plan, alone, yard, folder, work, say)
+    why = {"flips": first.flips, "batch_difference": first.batch_difference}
+    return replace(candidate, evidence=candidate.evidence.model_copy(update=why))
+
+
+def _measured(plan: _Plan, variant: Variant, yard: Yardstick, folder: Path, work: Path, say: Say) -> Candidate:
     say(f"measuring variant {variant.name}")
     texts = [text for text, _ in plan.evaluation]
     measured = run_measurement(folder, _draft_manifest(plan, variant), variant, texts, work)
@@ -221,6 +237,7 @@ def _manifest(
         variants=tuple(c.variant for c in candidates if c.evidence.accepted),
         chosen=chosen.variant.name,
         evidence=tuple(c.evidence for c in candidates),
+        verification=VERIFICATION,
         lineage=plan.run.lineage.model_copy(update={"packages": _packages()}),
     )
 
@@ -234,6 +251,7 @@ def _fill(
     chosen: str,
     evidence: tuple[Evidence, ...],
     lineage: Lineage,
+    verification: str | None = None,
 ) -> Manifest:
     draft = plan.draft
     return Manifest(
@@ -250,6 +268,7 @@ def _fill(
         chosen=chosen,
         evidence=evidence,
         lineage=lineage,
+        verification=verification,
         samples=choose_samples(plan.evaluation),
         files=files,
     )

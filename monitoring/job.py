@@ -37,6 +37,8 @@ GATHER_SECONDS = 0.5  # a frame of many rows costs little more than one of a few
 IDLE_SECONDS = 1.0
 BARRIER_SECONDS = 5.0
 STOP_SECONDS = 2.0
+OTHERS_SECONDS = 2.0  # a record that another worker has just made is written by then
+LOOK_SECONDS = 0.1
 MAX_COMMENT_CHARS = 4_000
 
 
@@ -54,6 +56,7 @@ class MonitoringJob:
     ) -> None:
         self._database = database
         self._clock = clock
+        self._others_seconds = OTHERS_SECONDS if settings.workers > 1 else 0.0
         self._metrics = MonitoringMetrics(registry, clock)
         self._labels = KnownLabels(bundles)
         self._writer = Writer(database, References(bundles), settings, self._metrics, clock)
@@ -111,6 +114,10 @@ class MonitoringJob:
         found = self._lookup(prediction_id)
         if found is None:  # just made, perhaps: its record may still be on its way
             self._catch_up()
+            found = self._lookup(prediction_id)
+        until = time.monotonic() + self._others_seconds
+        while found is None and time.monotonic() < until:  # another worker has it, perhaps, and writes twice a second
+            time.sleep(LOOK_SECONDS)
             found = self._lookup(prediction_id)
         if found is None or found.model != model:
             raise PredictionNotFound(

@@ -1,4 +1,8 @@
-"""What monitoring tells Prometheus. Labels are bounded: models of the store, features of `features`."""
+"""What monitoring tells Prometheus. Labels are bounded: models of the store, features of `features`.
+
+Workers grow the same windows and read the same queue: of several, the figure that was set last counts. Times are
+told as points, never as ages: one worker cannot keep the age that another shows up to date.
+"""
 
 import time
 from collections.abc import Callable, Iterable
@@ -18,12 +22,14 @@ class MonitoringMetrics:
             "Distance of the latest scored window from the reference.",
             ["model", "feature"],
             registry=registry,
+            multiprocess_mode="mostrecent",
         )
         self._threshold = Gauge(
             "tidegate_drift_threshold",
             "What the score exceeds in one drift-free window in a hundred.",
             ["model", "feature"],
             registry=registry,
+            multiprocess_mode="mostrecent",
         )
         self.alerts = Counter("tidegate_drift_alerts", "Drift alerts opened.", ["model"], registry=registry)
         self.rows = Counter("tidegate_monitor_rows", "Predictions profiled.", ["model"], registry=registry)
@@ -35,13 +41,20 @@ class MonitoringMetrics:
         self.webhook_failures = Counter(
             "tidegate_webhook_failures", "Alerts that the webhook did not take.", registry=registry
         )
-        self._age = Gauge(
-            "tidegate_profile_age_seconds",
-            "Time since the model's profile last grew: a dead man's switch.",
+        self._grown = Gauge(
+            "tidegate_profile_grown_timestamp_seconds",
+            "Unix time when the model's profile last grew; `time()` less this is a dead man's switch.",
             ["model"],
             registry=registry,
+            multiprocess_mode="max",
         )
-        self.depth = Gauge("tidegate_relabel_queue_depth", "Items that wait for a label.", ["model"], registry=registry)
+        self.depth = Gauge(
+            "tidegate_relabel_queue_depth",
+            "Items that wait for a label.",
+            ["model"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
 
     def scored(self, model: str, features: Iterable[FeatureScore]) -> None:
         """Show a window's scores."""
@@ -50,7 +63,6 @@ class MonitoringMetrics:
             self._threshold.labels(model, feature.name).set(feature.threshold)
 
     def grew(self, model: str, rows: int) -> None:
-        """Count rows that reached a profile, and start the model's age anew."""
+        """Count rows that reached a profile, and note when."""
         self.rows.labels(model).inc(rows)
-        at = self._clock()
-        self._age.labels(model).set_function(lambda: max(0.0, self._clock() - at))
+        self._grown.labels(model).set(self._clock())

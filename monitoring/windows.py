@@ -1,8 +1,8 @@
 """Windows: the profile of a run of predictions of one model version, open until it is full or old enough.
 
 The state database holds every window, the open one too, so that a killed process loses at most what it had
-not yet written and the next one goes on where it stopped. Several processes may grow the same window: `save`
-succeeds only on the state it was computed from, and the caller reads again when it does not.
+not yet written and the next one goes on where it stopped. Several processes may grow the same window: they take
+turns, a transaction each, and `save` succeeds only on the state it was computed from: if it does not, read again.
 Before: `writer`; after: `tidegate.store`, `report`.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from monitoring import profiles
 from monitoring.drift import CONFIRM_WINDOWS, WindowScore
@@ -21,6 +21,8 @@ from tidegate.store import records as records_table
 from tidegate.store import windows as table
 
 Key = tuple[str, int]  # model, version
+
+TURN = int.from_bytes(b"tidegate")  # names the lock of PostgreSQL; any number that no other program takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Window:
 
 def begin(connection: Connection, key: Key, at: float) -> Window:
     """A new open window without rows."""
+    _take_turn(connection)
     empty = profiles.empty()
     model, version = key
     values: dict[str, Any] = {"model": model, "version": version, "started_at": at, "ended_at": at, "rows": 0}
@@ -62,6 +65,7 @@ def begin(connection: Connection, key: Key, at: float) -> Window:
 
 def save(connection: Connection, before: Window, after: Window, score: WindowScore, *, still_open: bool) -> bool:
     """Write a window over the state that it grew from; False when another process has grown or closed it."""
+    _take_turn(connection)
     result = connection.execute(
         update(table)
         .where(table.c.id == before.id, table.c.open, table.c.rows == before.rows)
@@ -80,9 +84,17 @@ def save(connection: Connection, before: Window, after: Window, score: WindowSco
 
 def read_open(connection: Connection, key: Key) -> Window | None:
     """The version's newest open window as it stands in the database, if there is one."""
+    _take_turn(connection)
     of_key = (table.c.model == key[0], table.c.version == key[1], table.c.open)
     row = connection.execute(select(table).where(*of_key).order_by(table.c.id.desc()).limit(1)).one_or_none()
     return _window(row) if row else None
+
+
+def is_current(connection: Connection, window: Window) -> bool:
+    """Whether a remembered window is still open and has not been grown by another process."""
+    _take_turn(connection)
+    same = (table.c.id == window.id, table.c.open, table.c.rows == window.rows)
+    return connection.scalar(select(table.c.id).where(*same)) is not None
 
 
 def read_all_open(connection: Connection) -> list[Window]:
@@ -149,6 +161,18 @@ def trim_records(connection: Connection, model: str, keep: int) -> None:
         .scalar_subquery()
     )
     connection.execute(delete(table).where(table.c.model == model, table.c.sequence <= oldest))
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait until no other process is writing windows, and keep the others out until this transaction ends.
+
+    Without it two processes would each begin a window of the same version, open the same alert twice, and, growing
+    the windows of two models in different orders, wait for each other: PostgreSQL ends that by undoing one's batch.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(TURN)))
+    else:  # SQLite has one lock for all writers; a statement that changes nothing takes it before anything is read
+        connection.execute(update(table).where(table.c.id.is_(None)).values(rows=table.c.rows))
 
 
 def _window(row: Row[Any]) -> Window:

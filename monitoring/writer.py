@@ -61,6 +61,7 @@ class Writer:
         try:
             with self._database.begin() as connection:
                 for key, group in groups.items():
+                    self._catch_up(connection, key)
                     for part in self._parts(key, group):
                         raised += self._extend(connection, key, part)
                 for model in {model for model, _ in groups}:
@@ -97,6 +98,16 @@ class Writer:
         """Read the relabel queue's depths, which other processes change too."""
         with self._database.connect() as connection:
             self._show_depths(connection)
+
+    def _catch_up(self, connection: Connection, key: Key) -> None:
+        """Take over what another process did to the version's window, before anything is cut to fit into it."""
+        window = self._open.get(key)
+        if window is None or not windows.is_current(connection, window):
+            window = windows.read_open(connection, key)
+        if window is not None:
+            self._open[key] = window
+        else:
+            self._open.pop(key, None)
 
     def _parts(self, key: Key, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
         """Cut records so that each part at most fills the window that is open when its turn comes."""

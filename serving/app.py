@@ -16,7 +16,7 @@ from serving.auth import ApiKeyAuth
 from serving.gateway import Gateway
 from serving.local import LocalOnly
 from serving.metrics import ServingMetrics
-from serving.repository import Repository
+from serving.repository import Planner, Repository
 from tidegate import __version__
 from tidegate.bundle_store import BundleStore
 from tidegate.records import Monitor, Recorder
@@ -30,6 +30,7 @@ def create_app(
     monitor: Monitor,
     registry: CollectorRegistry,
     *,
+    planner: Planner | None = None,
     on_loaded: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the gateway's app; nothing is opened before its lifespan starts.
@@ -40,10 +41,11 @@ def create_app(
         recorder: gets a record of each prediction, on the event loop.
         monitor: answers drift and takes feedback, in threads.
         registry: where the metrics live, and what `/metrics` shows.
+        planner: says how each bundle runs here; as it was exported when None.
         on_loaded: called on the event loop once no model is loading any more; `repository.ready` says how it went.
     """
     metrics = ServingMetrics(registry)
-    repository = Repository(bundles, settings, recorder, metrics)
+    repository = Repository(bundles, settings, recorder, metrics, planner)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -1,9 +1,9 @@
 """Which waiting rows make the next batch: a pure function over the front of the queue.
 
-Before: `serving.batcher` keeps rows in rank order; after: the batch is padded (`tidegate.preprocess.collate`) and
-run. The row with the lowest rank is always in the batch, so nothing starves; its company is whoever stands near
-the front with nearly its length, because a run costs what its padded tokens cost.
-Source: sorted batches reach 1.2 to 1.4 times the throughput of batches as they come (MiniLM-L6, 2 cores).
+Before: `serving.backlog` keeps rows in rank order; after: the batch is padded (`tidegate.preprocess.collate`) and
+run. The row with the lowest rank is always in the batch, so nothing starves; its company is whoever stands near the
+front with nearly its length. A row joins when the padding that it brings costs less than a run of its own would:
+a run costs a fixed part, given in tokens by the plan, and a part for each padded token (measured by `tune`).
 """
 
 import asyncio
@@ -12,35 +12,43 @@ from dataclasses import dataclass, field
 
 from tidegate.preprocess import Encoded
 
-# Rows shorter than this cost as much as a row of this length: the fixed cost of a run outweighs the padding.
-FREE_TOKENS = 16
-# A row at most twice as long as another may share its batch: at worst half of a row is padding.
-LONGEST_RATIO = 2
-# Company is chosen among this many times the batch size: a wider choice pads less, a narrower one waits less.
-WINDOW_BATCHES = 4
-
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """One request in the queue: its rows are answered together.
+    """One request: its texts are tokenized, batched and answered together.
+
+    The event loop makes it and completes `future`; the tokenizer thread that holds it appends to `rows`, runners
+    count down `waiting` one at a time (`serving.backlog`). Times are `time.perf_counter`, 0 until they are known.
 
     Attributes:
-        deadline: loop time in seconds after which nobody wants the answer.
+        texts: as the caller sent them.
+        deadline: `time.monotonic` seconds after which nobody wants the answer.
         future: completes when every row is answered, or fails with the first row that does.
-        answers: probabilities per row, in the request's order; None until answered.
-        waiting: rows not yet cut into a batch.
-        unanswered: rows without an answer.
-        queued_at, started_at, answered_at: `time.perf_counter` at submit, first batch cut, last answer.
+        rows: encoded texts, as far as they are.
+        answers: probabilities per text; None until answered.
+        unanswered: texts without an answer.
+        waiting: rows in the backlog that are in no batch yet.
+        next_rank: rank of the next row that arrives.
+        left: nobody waits for it any more.
     """
 
+    texts: Sequence[str]
     deadline: float
     future: asyncio.Future[None]
-    answers: list[list[float] | None]
-    waiting: int
-    unanswered: int
     queued_at: float
+    rows: list[Encoded] = field(default_factory=list)
+    answers: list[list[float] | None] = field(init=False)
+    unanswered: int = field(init=False)
+    waiting: int = 0
+    next_rank: float = 0.0
+    left: bool = False
+    encoded_at: float = 0.0
     started_at: float = 0.0
     answered_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.answers = [None] * len(self.texts)
+        self.unanswered = len(self.texts)
 
 
 @dataclass(slots=True, eq=False)
@@ -58,30 +66,33 @@ class Entry:
     ticket: Ticket = field(repr=False)
 
 
-def cut(window: Sequence[Entry], max_tokens: int, max_rows: int) -> list[Entry]:
+def cut(window: Sequence[Entry], max_tokens: int, max_rows: int, run_tokens: float) -> list[Entry]:
     """Choose the next batch from the front of the queue.
 
     Args:
         window: waiting entries, lowest rank first, at least one.
         max_tokens: most padded tokens (rows times longest); a single longer row goes alone.
         max_rows: most rows.
+        run_tokens: fixed cost of a run, in tokens.
 
     Returns:
-        The first entry and its nearest neighbours in length, at most `max_rows`; order is that of length.
+        The first entry and neighbours in length, at most `max_rows`; order is that of length.
     """
+    if max_rows == 1 or len(window) == 1:
+        return [window[0]]
     by_length = sorted(window, key=_length)
+    lengths = [entry.row.length for entry in by_length]
     low = high = by_length.index(window[0])
     while high - low + 1 < max_rows:
-        below = by_length[low - 1] if low else None
-        above = by_length[high + 1] if high + 1 < len(by_length) else None
-        shortest, longest, rows = by_length[low], by_length[high], high - low + 2
-        if below is not None and not _fit(below, longest, rows, max_tokens):
-            below = None
-        if above is not None and not _fit(shortest, above, rows, max_tokens):
-            above = None
-        if below is None and above is None:
+        rows, longest = high - low + 1, lengths[high]
+        below = low > 0 and _pays(lengths[low - 1], rows, longest, longest, max_tokens, run_tokens)
+        above = high + 1 < len(lengths) and _pays(
+            lengths[high + 1], rows, longest, lengths[high + 1], max_tokens, run_tokens
+        )
+        if not below and not above:
             break
-        if above is None or (below is not None and _nearer(window[0], below, above)):
+        pivot = window[0].row.length
+        if below and (not above or pivot - lengths[low - 1] <= lengths[high + 1] - pivot):
             low -= 1
         else:
             high += 1
@@ -93,14 +104,11 @@ def padded_tokens(batch: Sequence[Entry]) -> int:
     return len(batch) * max(entry.row.length for entry in batch)
 
 
+def _pays(length: int, rows: int, before: int, after: int, max_tokens: int, run_tokens: float) -> bool:
+    """Whether one more row, making the longest `after`, fits and costs less here than in a run of its own."""
+    padded = (rows + 1) * after
+    return padded <= max_tokens and padded - rows * before <= length + run_tokens
+
+
 def _length(entry: Entry) -> int:
     return entry.row.length
-
-
-def _fit(shortest: Entry, longest: Entry, rows: int, max_tokens: int) -> bool:
-    alike = longest.row.length <= LONGEST_RATIO * max(shortest.row.length, FREE_TOKENS)
-    return alike and rows * longest.row.length <= max_tokens
-
-
-def _nearer(pivot: Entry, below: Entry, above: Entry) -> bool:
-    return pivot.row.length - below.row.length <= above.row.length - pivot.row.length

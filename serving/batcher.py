@@ -1,43 +1,50 @@
-"""The batcher: rows of many requests in, batches through the engine, probabilities back. One per model.
+"""The batcher: texts of many requests in, batches through the engine, probabilities back. One per model.
 
-There is no timer: a batch is cut the moment a run is free, so an idle model answers at once and a busy one
-batches what came meanwhile (text-embeddings-inference's idea). Before: rows from the tokenizer; after: answers.
-
-Fairness: a row's rank is the virtual time at which it would start if the requests shared the engine equally, so
-the thousandth row of one list stands behind the first of another. Limits: the queue is bounded in rows; a
-request is answered in whole; when one of its rows fails, the request fails, and no other.
-Source: fair queueing, Demers, Keshav and Shenker 1989, with tokens for bits and one weight for all.
+The event loop makes a ticket and waits; tokenizer threads (`serving.tokenizing`) and runner threads work it through
+the backlog (`serving.backlog`), and a runner hands a whole batch of answers back in one call to the loop.
+Before: checked texts; after: probabilities, with the encoded rows that monitoring wants.
+Limits: bounded in texts; a request is answered in whole; when one of its texts fails, the request fails, no other.
 """
 
 import asyncio
 import logging
+import threading
 import time
-from bisect import insort
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.batch import WINDOW_BATCHES, Entry, Ticket, cut, padded_tokens
+from serving.backlog import Backlog
+from serving.batch import Entry, Ticket, padded_tokens
 from serving.metrics import ModelMetrics
+from serving.tokenizing import Tokenizing
 from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded, TidegateError
+from tidegate.permits import Permits
+from tidegate.plan import Plan
 from tidegate.preprocess import Encoded
 
 log = logging.getLogger(__name__)
 
-# Weight of the newest batch in the measured cost of a row: the last twenty batches or so count.
+# Weight of the newest batch in the measured cost of a text: the last twenty batches or so count.
 _NEWEST = 0.1
+_JOIN_SECONDS = 5.0  # a runner that hangs must not hold up the end of the process
+
+Answers = list[list[float]]
 
 
 class Runner(Protocol):
-    """What runs a batch: an engine. Called from the batcher's threads."""
+    """What encodes and runs: an engine. Called from the batcher's threads."""
 
     @property
-    def runs(self) -> int:
-        """How many `infer` calls at once use the cores best."""
+    def plan(self) -> Plan:
+        """How many runs at once, and what a batch may hold."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        """One row a text."""
         ...
 
     def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
@@ -50,12 +57,16 @@ class Inferred:
     """What one request got.
 
     Attributes:
-        probabilities: one list of class probabilities per row, in the request's order.
-        queue_seconds: from submit to the first batch that took one of its rows.
-        infer_seconds: from there to the last row's answer.
+        rows: its texts, encoded, in order.
+        probabilities: one list of class probabilities per text, in the request's order.
+        tokenize_seconds: from submit to the last row's encoding, waiting included.
+        queue_seconds: from there to the first batch that took one of its rows; 0 when that came before.
+        infer_seconds: from the first batch to the last row's answer.
     """
 
-    probabilities: list[list[float]]
+    rows: Sequence[Encoded]
+    probabilities: Answers
+    tokenize_seconds: float
     queue_seconds: float
     infer_seconds: float
 
@@ -63,207 +74,203 @@ class Inferred:
 class Batcher:
     """Batches for one engine; create it on the event loop, `close` it there."""
 
-    def __init__(
-        self, engine: Runner, metrics: ModelMetrics, *, max_rows: int, max_tokens: int, max_queued: int
-    ) -> None:
+    def __init__(self, engine: Runner, metrics: ModelMetrics, permits: Permits, *, max_queued: int) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._max_rows = max_rows
-        self._max_tokens = max_tokens
         self._max_queued = max_queued
         self._loop = asyncio.get_running_loop()
-        self._queue: list[Entry] = []  # by rank; may hold entries that nobody waits for any more
-        self._waiting = 0  # entries that somebody waits for
+        self._backlog = Backlog(engine.plan, permits, max_queued)
+        self._tokenizing = Tokenizing(engine, self._backlog, self._fail_from_thread)
         self._tickets: set[Ticket] = set()
-        self._virtual_tokens = 0.0
-        self._row_seconds = 0.0
-        self._work = asyncio.Event()
+        self._unanswered = 0  # texts that somebody waits for
+        self._text_seconds = 0.0
         self._closed = False
-        self._executor = ThreadPoolExecutor(engine.runs, thread_name_prefix="tidegate-infer")
-        self._runners = [asyncio.create_task(self._run(), name="tidegate-runner") for _ in range(engine.runs)]
+        self._runners = [
+            threading.Thread(target=self._work, name=f"tidegate-infer-{n}", daemon=True)
+            for n in range(engine.plan.runs)
+        ]
         for runner in self._runners:
-            runner.add_done_callback(self._runner_ended)
+            runner.start()
 
-    def admit(self, rows: int) -> None:
-        """Refuse `rows` more rows when the queue has no room for them.
+    @property
+    def waiting(self) -> int:
+        """Texts that are in no batch yet."""
+        return max(0, self._unanswered - self._backlog.running)
+
+    def admit(self, texts: int) -> None:
+        """Refuse `texts` more texts when the queue has no room for them.
 
         Raises:
-            Overloaded: no room; carries when to come back, from the measured cost of a row.
+            Overloaded: no room; carries when to come back, from the measured cost of a text.
             NotReady: closing.
         """
         if self._closed:
             raise NotReady("the model is shutting down; send the request to another server, or later")
-        if self._waiting + rows > self._max_queued:
+        if self.waiting + texts > self._max_queued:
             raise Overloaded(
-                f"{self._waiting} texts are waiting and {self._max_queued} may; come back later with these {rows}",
+                f"{self.waiting} texts are waiting and {self._max_queued} may; come back later with these {texts}",
                 retry_after_seconds=self.drain_seconds() or 1.0,
             )
 
     def drain_seconds(self) -> float:
-        """How long the rows that wait will take, by the measured cost of a row; 0 when that is not known yet."""
-        return self._waiting * self._row_seconds / self._engine.runs
+        """How long the texts that wait will take, by the measured cost of a text; 0 when that is not known yet."""
+        return self.waiting * self._text_seconds / len(self._runners)
 
-    async def submit(self, rows: Sequence[Encoded], deadline: float) -> Inferred:
-        """Queue the rows of one request and wait for all of them.
+    async def submit(self, texts: Sequence[str], deadline: float) -> Inferred:
+        """Queue the texts of one request and wait for all of them.
 
         Args:
-            rows: at least one.
-            deadline: loop time in seconds; rows not in a batch by then are never run.
+            texts: at least one.
+            deadline: `time.monotonic` seconds; texts not in a batch by then are never run.
 
         Raises:
             Overloaded: the queue has no room.
             NotReady: closing.
-            DeadlinePassed: the deadline passed before every row was run.
-            InferenceFailed: the engine raised on one of these rows, alone.
+            DeadlinePassed: the deadline passed before every text was answered.
+            InferenceFailed: the engine raised on one of these texts, alone.
         """
-        self.admit(len(rows))
-        ticket = self._enqueue(rows, deadline)
-        expiry = self._loop.call_at(deadline, _fail, ticket, DeadlinePassed("the deadline passed before the answer"))
+        self.admit(len(texts))
+        ticket = self._enqueue(texts, deadline)
+        seconds = deadline - time.monotonic()
+        expiry = self._loop.call_later(max(0.0, seconds), _fail, ticket, DeadlinePassed(_TOO_LATE))
         try:
             await ticket.future
         finally:
             expiry.cancel()
         return Inferred(
+            rows=ticket.rows,
             probabilities=[answer for answer in ticket.answers if answer is not None],
-            queue_seconds=ticket.started_at - ticket.queued_at,
+            tokenize_seconds=ticket.encoded_at - ticket.queued_at,
+            queue_seconds=max(0.0, ticket.started_at - ticket.encoded_at),
             infer_seconds=ticket.answered_at - ticket.started_at,
         )
 
     async def close(self, drain_seconds: float) -> None:
-        """Refuse new rows, finish those queued within `drain_seconds`, fail the rest; no task is left."""
+        """Refuse new texts, finish those queued within `drain_seconds`, fail the rest; no thread is left."""
         self._closed = True
         waiting = [ticket.future for ticket in self._tickets]
         if waiting:
             await asyncio.wait(waiting, timeout=drain_seconds)
         for ticket in tuple(self._tickets):
             _fail(ticket, NotReady("the server shut down before this request was answered; send it again"))
-        for runner in self._runners:
-            runner.cancel()
-        await asyncio.gather(*self._runners, return_exceptions=True)
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._tokenizing.close()
+        self._backlog.close()
+        await asyncio.to_thread(self._join)
 
-    def _enqueue(self, rows: Sequence[Encoded], deadline: float) -> Ticket:
-        count = len(rows)
-        ticket = Ticket(deadline, self._loop.create_future(), [None] * count, count, count, time.perf_counter())
+    def _join(self) -> None:
+        until = time.monotonic() + _JOIN_SECONDS
+        for runner in self._runners:
+            runner.join(max(0.0, until - time.monotonic()))
+            if runner.is_alive():
+                log.warning("a run has not ended within %s s; it is left behind", _JOIN_SECONDS)
+
+    def _enqueue(self, texts: Sequence[str], deadline: float) -> Ticket:
+        ticket = Ticket(texts, deadline, self._loop.create_future(), time.perf_counter())
         self._tickets.add(ticket)
         ticket.future.add_done_callback(lambda _: self._release(ticket))
-        rank = self._virtual_tokens
-        for index, row in enumerate(rows):
-            insort(self._queue, Entry(row, rank, index, ticket), key=_rank)
-            rank += row.length
-        self._count(count)
-        self._work.set()
+        self._count(len(texts))
+        self._tokenizing.put(ticket)
         return ticket
 
     def _release(self, ticket: Ticket) -> None:
         """Its caller has the answer, or left: whatever still waits gives its places back at once."""
+        ticket.left = True
         self._tickets.discard(ticket)
-        self._count(-ticket.waiting)
-        ticket.waiting = 0
-        if len(self._queue) - self._waiting > self._max_queued:  # the dead are swept before they outgrow the queue
-            self._queue = [entry for entry in self._queue if not entry.ticket.future.done()]
+        self._count(-ticket.unanswered)
+        if ticket.unanswered:
+            ticket.rows = []  # what stands in line would hold them until a runner comes by
 
-    def _count(self, rows: int) -> None:
-        self._waiting += rows
-        self._metrics.queued.inc(rows)
+    def _count(self, texts: int) -> None:
+        self._unanswered += texts
+        self._metrics.queued.set(self.waiting)
 
-    async def _run(self) -> None:
-        """One runner: cut, run, answer, until cancelled by `close`."""
-        while True:
-            batch = self._take()
-            if batch:
-                await self._answer(batch)
-            elif not self._queue:
-                self._work.clear()
-                await self._work.wait()
+    # From here on: the runner threads.
 
-    def _runner_ended(self, runner: asyncio.Task[None]) -> None:
-        """A runner that ends on its own is a fault of ours: better to refuse than to let callers wait for nothing."""
-        if runner.cancelled() or runner.exception() is None:
+    def _work(self) -> None:
+        """One runner: cut, run, answer, until closed."""
+        try:
+            while batch := self._backlog.take():
+                try:
+                    self._run(batch)
+                finally:
+                    self._backlog.done()
+        except BaseException as error:  # a fault of ours: better to refuse than to let callers wait for nothing
+            self._call(self._runner_died, error)
+        finally:
+            self._backlog.close()  # wakes the next runner, which goes as well
+
+    def _run(self, batch: Sequence[Entry]) -> None:
+        """Run a batch; when it fails, run its rows one by one, so that a poisoned one fails alone."""
+        started = time.perf_counter()
+        try:
+            answers = self._infer(batch)
+        except TidegateError as error:
+            if len(batch) == 1:
+                self._fail_from_thread(batch[0].ticket, error)
+                return
+            log.warning("a batch of %s failed (%s); running its rows one by one", len(batch), type(error).__name__)
+            for entry in batch:
+                if not entry.ticket.left:
+                    self._run([entry])
             return
-        log.critical("a runner died; the model refuses work from here on", exc_info=runner.exception())
+        now = time.perf_counter()
+        self._metrics.observe_batch(
+            len(batch), sum(entry.row.length for entry in batch), padded_tokens(batch), now - started
+        )
+        self._call(self._deliver, batch, answers, now - started, now)
+
+    def _infer(self, batch: Sequence[Entry]) -> Answers:
+        try:
+            answers: Answers = self._engine.infer([entry.row for entry in batch]).tolist()  # (batch, classes)
+        except TidegateError:
+            raise
+        except Exception as error:  # whatever an engine raises must fail its rows, never the runner
+            log.exception("the engine raised on a batch of %s rows", len(batch))
+            reason = f"the engine raised {type(error).__name__}; the server's log has the trace"
+            raise InferenceFailed(reason) from error
+        if len(answers) != len(batch):
+            raise InferenceFailed(f"{len(batch)} rows went in and {len(answers)} came out")
+        return answers
+
+    def _fail_from_thread(self, ticket: Ticket, error: TidegateError) -> None:
+        self._call(_fail, ticket, error)
+
+    def _call(self, callback: object, *arguments: object) -> None:
+        """Have the loop call something, unless it is gone."""
+        try:
+            self._loop.call_soon_threadsafe(callback, *arguments)  # type: ignore[arg-type]
+        except RuntimeError:
+            log.warning("the event loop ended before a batch did")
+
+    # From here on: the event loop again.
+
+    def _deliver(self, batch: Sequence[Entry], answers: Answers, seconds: float, now: float) -> None:
+        """Hand out the answers of a batch."""
+        newest = seconds / len(batch)
+        self._text_seconds += (newest - self._text_seconds) * (_NEWEST if self._text_seconds else 1.0)
+        answered = 0
+        for entry, answer in zip(batch, answers, strict=True):
+            ticket = entry.ticket
+            if ticket.left:
+                continue
+            answered += 1
+            ticket.answers[entry.index] = answer
+            ticket.unanswered -= 1
+            if not ticket.unanswered:
+                ticket.answered_at = now
+                ticket.future.set_result(None)
+        self._count(-answered)
+
+    def _runner_died(self, error: BaseException) -> None:
+        log.critical("a runner died; the model refuses work from here on", exc_info=error)
         self._closed = True
         for ticket in tuple(self._tickets):
             _fail(ticket, InferenceFailed("the model stopped; the server's log has the cause"))
 
-    def _take(self) -> list[Entry]:
-        """The next batch, out of the queue; empty when the front held only the dead."""
-        size = WINDOW_BATCHES * self._max_rows
-        window = [entry for entry in self._queue[:size] if self._wanted(entry.ticket)]
-        batch = cut(window, self._max_tokens, self._max_rows) if window else []
-        taken = set(batch)
-        self._queue[:size] = [entry for entry in window if entry not in taken]
-        now = time.perf_counter()
-        for entry in batch:
-            ticket = entry.ticket
-            ticket.waiting -= 1
-            ticket.started_at = ticket.started_at or now
-        self._count(-len(batch))
-        return batch
 
-    def _wanted(self, ticket: Ticket) -> bool:
-        """Whether somebody still waits; a deadline that passed while the loop was busy counts here, before work."""
-        if not ticket.future.done() and self._loop.time() >= ticket.deadline:
-            _fail(ticket, DeadlinePassed("the deadline passed before the answer"))
-        return not ticket.future.done()
-
-    async def _answer(self, batch: list[Entry]) -> None:
-        """Run a batch; when it fails, run its rows one by one, so that a poisoned one fails alone."""
-        error = await self._infer(batch)
-        if error is None:
-            return
-        if len(batch) == 1:
-            _fail(batch[0].ticket, error)
-            return
-        log.warning("a batch of %s rows failed (%s); running its rows one by one", len(batch), type(error).__name__)
-        for entry in batch:
-            if self._wanted(entry.ticket):
-                await self._answer([entry])
-
-    async def _infer(self, batch: list[Entry]) -> TidegateError | None:
-        """Run a batch in a thread and hand out the answers, or return what it failed with."""
-        self._advance(batch)
-        started = time.perf_counter()  # not the loop's time, which uvloop counts in whole milliseconds
-        try:
-            output = await self._loop.run_in_executor(self._executor, self._engine.infer, [e.row for e in batch])
-            answers: list[list[float]] = output.tolist()  # (batch, classes)
-            if len(answers) != len(batch):
-                raise InferenceFailed(f"{len(batch)} rows went in and {len(answers)} came out")
-        except TidegateError as error:
-            return error
-        except Exception as error:  # whatever an engine raises must fail its rows, never the runner
-            log.exception("the engine raised on a batch of %s rows", len(batch))
-            return InferenceFailed(f"the engine raised {type(error).__name__}; the server's log has the trace")
-        now = time.perf_counter()
-        self._measure(batch, now - started)
-        for entry, answer in zip(batch, answers, strict=True):
-            _deliver(entry, answer, now)
-        return None
-
-    def _advance(self, batch: list[Entry]) -> None:
-        """Virtual time moves by the work of this batch, shared among the requests that are waiting."""
-        self._virtual_tokens += padded_tokens(batch) / max(1, len(self._tickets))
-
-    def _measure(self, batch: list[Entry], seconds: float) -> None:
-        newest = seconds / len(batch)
-        self._row_seconds += (newest - self._row_seconds) * (_NEWEST if self._row_seconds else 1.0)
-        tokens = sum(entry.row.length for entry in batch)
-        self._metrics.observe_batch(len(batch), tokens, padded_tokens(batch), seconds)
-
-
-def _rank(entry: Entry) -> float:
-    return entry.rank
+_TOO_LATE = "the deadline passed before the answer"
 
 
 def _fail(ticket: Ticket, error: TidegateError) -> None:
     if not ticket.future.done():
         ticket.future.set_exception(error)
-
-
-def _deliver(entry: Entry, answer: list[float], now: float) -> None:
-    ticket = entry.ticket
-    ticket.answers[entry.index] = answer
-    ticket.unanswered -= 1
-    if not ticket.unanswered and not ticket.future.done():
-        ticket.answered_at = now
-        ticket.future.set_result(None)

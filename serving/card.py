@@ -1,6 +1,7 @@
 """What a bundle's manifest says, for people (`GET /models/{m}/card`) and for programs (`GET /models/{m}`).
 
-Everything comes from the manifest and from where it runs now; nothing is measured here. The card follows the
+Everything comes from the manifest, from the plan it runs by and from what planning measured; nothing is measured here.
+The card follows the
 sections of Mitchell et al. 2019, "Model Cards for Model Reporting", as far as a bundle can fill them.
 """
 
@@ -11,6 +12,7 @@ from serving.model import ServedModel
 from serving.repository import ModelState
 from tidegate import devices
 from tidegate.bundle import Evidence, Manifest
+from tidegate.tunings import Planned, Trial
 
 
 def summarise(name: str, state: ModelState) -> dict[str, Any]:
@@ -32,10 +34,12 @@ def summarise(name: str, state: ModelState) -> dict[str, Any]:
 
 
 def describe(name: str, state: ModelState) -> dict[str, Any]:
-    """A model in full: the manifest's summary, the device with its reason, warnings."""
+    """A model in full: the manifest's summary, the plan with what was measured here, warnings."""
     summary = summarise(name, state)
     if state.served is None:
         return summary
+    planned = state.planned
+    tuning = planned.tuning.model_dump(mode="json", exclude={"bundle"}) if planned and planned.tuning else None
     manifest = state.served.manifest
     parts = {"description", "created_at", "variants", "evidence", "lineage", "samples"}
     post = manifest.postprocessing
@@ -44,12 +48,14 @@ def describe(name: str, state: ModelState) -> dict[str, Any]:
         **manifest.model_dump(mode="json", include=parts),
         "threshold": post.threshold,
         "fallback_label": post.fallback_label,
-        "warnings": list(_warnings(state.served)),
+        "plan": state.served.engine.plan.model_dump(mode="json"),
+        "tuning": tuning,
+        "warnings": list(_warnings(state.served, planned)),
     }
 
 
-def model_card(model: ServedModel) -> str:
-    """The manifest as Markdown."""
+def model_card(model: ServedModel, planned: Planned | None = None) -> str:
+    """The manifest as Markdown, with what was measured on this machine."""
     manifest = model.manifest
     sections = [
         f"# {manifest.name}, version {manifest.version}",
@@ -60,8 +66,9 @@ def model_card(model: ServedModel) -> str:
         "Each variant against the source model, on the run's evaluation data.",
         _evidence_table(manifest),
         "## How it runs here",
-        _bullets([("Variant", model.engine.variant.name), ("Device", f"{model.device.name}: {model.device.reason}")]),
-        *(f"> Warning: {warning}" for warning in _warnings(model)),
+        _bullets(_running(model, planned)),
+        *_trials(planned),
+        *(f"> Warning: {_line(warning)}" for warning in _warnings(model, planned)),
         "## Where it comes from",
         _bullets(_origin(manifest)),
         "## Examples",
@@ -70,10 +77,46 @@ def model_card(model: ServedModel) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _warnings(model: ServedModel) -> Iterator[str]:
-    """What an operator should know: figures that were measured elsewhere may not hold here."""
+def _running(model: ServedModel, planned: Planned | None) -> Iterator[tuple[str, str]]:
+    yield "Variant", model.engine.variant.name
+    yield "Plan", str(model.engine.plan)
+    yield "Device", f"{model.device.name}: {model.device.reason}"
+    if planned is not None and planned.tuning is not None:
+        tuning = planned.tuning
+        how = "quickly measured" if tuning.quick else "measured"
+        yield "Tuning", f"{how} on {tuning.created_at.isoformat(timespec='seconds')} against {tuning.against}"
+        yield "Hardware", tuning.hardware
+
+
+def _trials(planned: Planned | None) -> Iterator[str]:
+    """The table of what was tried here; nothing where nothing was."""
+    if planned is not None and planned.tuning is not None and planned.tuning.trials:
+        columns = ("Plan", "Verdict here", "Agreement", "Largest difference", "p50, one text", "Texts/s")
+        yield _table(columns, [_trial_row(trial) for trial in planned.tuning.trials])
+
+
+def _trial_row(trial: Trial) -> Sequence[str]:
+    measured = trial.rows > 0
+    return (
+        str(trial.plan),
+        "accepted" if trial.accepted else f"refused: {trial.refusal}",
+        f"{trial.agreement:.2%} of {trial.rows}" if measured else "",
+        f"{trial.max_abs_error:.4f}" if measured else "",
+        f"{trial.latency_p50_seconds * 1e3:.2f} ms" if measured else "",
+        f"{trial.throughput_texts_per_second:.0f}" if measured else "",
+    )
+
+
+def _warnings(model: ServedModel, planned: Planned | None) -> Iterator[str]:
+    """What an operator should know: figures that were measured elsewhere, and a choice that was refused here."""
     here = devices.hardware()
-    variant = model.engine.variant
+    variant, chosen = model.engine.variant, model.manifest.chosen
+    trials = planned.tuning.trials if planned is not None and planned.tuning is not None else ()
+    tried = [trial for trial in trials if trial.plan.variant == chosen]
+    if variant.name != chosen and tried and not any(trial.accepted for trial in tried):
+        yield f"the exported choice {chosen} is not used on this machine: {tried[0].refusal}"
+    if planned is not None and planned.verified:
+        return
     for evidence in model.manifest.evidence:
         if evidence.variant == variant.name and evidence.hardware != here:
             yield (
@@ -115,12 +158,17 @@ def _evidence_table(manifest: Manifest) -> str:
         "Accuracy (95 %)",
         "Macro-F1 (95 %)",
         "Agreement",
+        "Labels that batches flip",
         "p50, one text",
         "Texts/s",
         "Size",
     )
-    rows = [columns, ("---",) * len(columns), *(_evidence_row(evidence) for evidence in manifest.evidence)]
-    return "\n".join("| " + " | ".join(_line(cell) for cell in row) + " |" for row in rows)
+    return _table(columns, [_evidence_row(evidence) for evidence in manifest.evidence])
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [columns, ("---",) * len(columns), *rows]
+    return "\n".join("| " + " | ".join(_line(cell) for cell in line) + " |" for line in lines)
 
 
 def _evidence_row(evidence: Evidence) -> Sequence[str]:
@@ -130,6 +178,7 @@ def _evidence_row(evidence: Evidence) -> Sequence[str]:
         _with_interval(evidence.accuracy, evidence.accuracy_interval),
         _with_interval(evidence.macro_f1, evidence.macro_f1_interval),
         f"{evidence.agreement:.2%} of {evidence.rows}",
+        str(evidence.flips),
         f"{evidence.latency_p50_seconds * 1e3:.2f} ms",
         f"{evidence.throughput_texts_per_second:.0f}",
         f"{evidence.size_bytes / 1e6:.1f} MB",

@@ -2,10 +2,18 @@
 
 `model` is always the name of a model in the store (or empty, for requests that name none), never what a caller
 wrote. `outcome` is an HTTP status; 499 is a caller who left (nginx's convention). Read at `GET /metrics`.
+Several workers (`share_figures`) write theirs to files of one folder, and each shows the sum of all.
 Source: buckets grow geometrically by about 2, from below the fastest run to past the default deadline.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, values
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 ABANDONED = 499
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -21,8 +29,9 @@ class ServingMetrics:
         def seconds(name: str, text: str) -> Histogram:
             return Histogram(f"tidegate_{name}_seconds", text, ["model"], buckets=_SECONDS, registry=registry)
 
-        def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(f"tidegate_{name}", text, ["model", *labels], registry=registry)
+        def gauge(name: str, text: str, *labels: str, over_workers: Literal["livesum", "livemin", "livemax"]) -> Gauge:
+            names = ["model", *labels]
+            return Gauge(f"tidegate_{name}", text, names, registry=registry, multiprocess_mode=over_workers)
 
         self.requests = Counter(
             "tidegate_requests", "Prediction requests by HTTP status.", ["model", "outcome"], registry=registry
@@ -48,10 +57,17 @@ class ServingMetrics:
             buckets=_SHARES,
             registry=registry,
         )
-        self.queued = gauge("queued_texts", "Texts that wait for a batch.")
-        self.in_flight = gauge("requests_in_flight", "Prediction requests not yet answered.")
-        self.ready = gauge("model_ready", "1 when the model answers, 0 while it loads or when it failed.")
-        self.info = gauge("model_info", "What is served; always 1.", "version", "variant", "device")
+        self.queued = gauge("queued_texts", "Texts that wait for a batch.", over_workers="livesum")
+        self.in_flight = gauge("requests_in_flight", "Prediction requests not yet answered.", over_workers="livesum")
+        self.ready = gauge(
+            "model_ready", "1 when every worker's model answers, 0 while one loads or failed.", over_workers="livemin"
+        )
+        self.info = gauge(
+            "model_info", "What is served; always 1.", "version", "variant", "device", over_workers="livemax"
+        )
+        self.workers = Gauge(
+            "tidegate_workers", "Processes that answer.", registry=registry, multiprocess_mode="livesum"
+        )
 
     def refuse(self, model: str, status: int) -> None:
         """Count a request that was refused before it reached its model; `model` is empty when it names none."""
@@ -94,3 +110,39 @@ class ModelMetrics:
         self.batch_tokens.observe(padded)
         self.padding.observe(1 - tokens / padded)
         self.infer_seconds.observe(seconds)
+
+
+class SharedRegistry(CollectorRegistry):
+    """Shows the sum over the workers of one folder; metrics register themselves with it as with any registry.
+
+    Collectors that look something up when they are asked (GPUs, the platform) answer for themselves, so they
+    must be such that every worker answers the same; Prometheus' `process_*` and `python_gc_*` are not.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._workers = MultiProcessCollector(None, str(folder))  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterator[Metric]:
+        """Read every worker's files and add them up; then ask the collectors."""
+        yield from self._workers.collect()  # type: ignore[no-untyped-call]
+        for collector in tuple(self._collector_to_names):
+            if not isinstance(collector, MetricWrapperBase):  # those are in the files
+                yield from collector.collect()
+
+
+def share_figures(folder: Path, worker: int) -> SharedRegistry:
+    """Let the metrics of this process live in files of `folder`; call it before any of them is made.
+
+    Files carry the worker's number, not its process id: the one that takes a dead worker's place goes on with its
+    counters, so totals never fall and files do not pile up.
+    Source: prometheus_client, multiprocess mode.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # read by each value that is made
+    values.ValueClass = values.MultiProcessValue(lambda: worker)  # type: ignore[no-untyped-call]
+    return SharedRegistry(folder)
+
+
+def forget_gauges(folder: Path, worker: int) -> None:
+    """Take what a dead worker held just then (queue, requests in flight) out of the sum; its counters stay."""
+    mark_process_dead(worker, str(folder))  # type: ignore[no-untyped-call]

@@ -9,7 +9,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,16 +18,11 @@ from serving.metrics import ABANDONED, ModelMetrics
 from tidegate.bundle import Bundle, Manifest
 from tidegate.devices import Device
 from tidegate.engine import Engine
-from tidegate.errors import DeadlinePassed, Overloaded, TidegateError
-from tidegate.preprocess import Encoded
+from tidegate.errors import Overloaded, TidegateError
+from tidegate.permits import Permits
 from tidegate.records import Recorder, make_records
 from tidegate.settings import Settings
 from tidegate.tasks import Answer, decide
-
-# Two, so that one page-long text does not hold up every headline behind it.
-_TOKENIZER_THREADS = 2
-# Characters tokenized in one go, about 5 ms of work: between two goes, other requests get their turn.
-_CHUNK_CHARS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +62,20 @@ class ServedModel:
     """One version of a model, open, warm and batching; create it on the event loop, `close` it there."""
 
     def __init__(
-        self, engine: Engine, device: Device, settings: Settings, recorder: Recorder, metrics: ModelMetrics
+        self,
+        engine: Engine,
+        device: Device,
+        settings: Settings,
+        recorder: Recorder,
+        metrics: ModelMetrics,
+        permits: Permits,
     ) -> None:
         self.engine = engine
         self.device = device
         self._settings = settings
         self._recorder = recorder
         self._metrics = metrics
-        self._encoding = 0  # texts that were admitted and are not tokenized yet
-        self._tokenizers = ThreadPoolExecutor(_TOKENIZER_THREADS, thread_name_prefix="tidegate-tokenize")
-        self._batcher = Batcher(
-            engine,
-            metrics,
-            max_rows=engine.variant.max_batch_size,
-            max_tokens=settings.max_batch_tokens,
-            max_queued=settings.max_queued,
-        )
+        self._batcher = Batcher(engine, metrics, permits, max_queued=settings.max_queued)
 
     @property
     def bundle(self) -> Bundle:
@@ -112,19 +104,16 @@ class ServedModel:
         with self._counted():
             check_texts(texts, self._settings)
             longest = self._settings.deadline_seconds
-            deadline = asyncio.get_running_loop().time() + min(deadline_seconds or longest, longest)
-            started = time.perf_counter()
-            rows = await self._encode(texts, deadline)
-            encoded = time.perf_counter()
-            inferred = await self._batcher.submit(rows, deadline)
-            timings = Timings(inferred.queue_seconds, encoded - started, inferred.infer_seconds)
-            self._observe(len(texts), timings, time.perf_counter() - started)
-            return self._conclude(texts, rows, inferred, timings)
+            started = time.monotonic()
+            deadline = started + min(deadline_seconds or longest, longest)
+            inferred = await self._batcher.submit(texts, deadline)
+            timings = Timings(inferred.queue_seconds, inferred.tokenize_seconds, inferred.infer_seconds)
+            self._observe(len(texts), timings, time.monotonic() - started)
+            return self._conclude(texts, inferred, timings)
 
     async def close(self) -> None:
         """Finish what is queued within `drain_seconds`, then stop."""
         await self._batcher.close(self._settings.drain_seconds)
-        self._tokenizers.shutdown(wait=False, cancel_futures=True)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -146,31 +135,13 @@ class ServedModel:
             self._metrics.in_flight.dec()
             self._metrics.count(status)
 
-    async def _encode(self, texts: Sequence[str], deadline: float) -> list[Encoded]:
-        """Tokenize in a thread, chunk by chunk; texts that wait here count against the same bound as the queue."""
-        self._batcher.admit(self._encoding + len(texts))
-        self._encoding += len(texts)
-        loop = asyncio.get_running_loop()
-        rows: list[Encoded] = []
-        try:
-            async with asyncio.timeout_at(deadline):
-                for chunk in _chunks(texts):
-                    rows += await loop.run_in_executor(self._tokenizers, self.engine.encode, chunk)
-        except TimeoutError:
-            raise DeadlinePassed("the deadline passed before the text was tokenized") from None
-        finally:
-            self._encoding -= len(texts)
-        return rows
-
-    def _conclude(
-        self, texts: Sequence[str], rows: Sequence[Encoded], inferred: Inferred, timings: Timings
-    ) -> Predictions:
+    def _conclude(self, texts: Sequence[str], inferred: Inferred, timings: Timings) -> Predictions:
         manifest = self.manifest
         request_id = uuid.uuid4().hex
         ids = [request_id] if len(texts) == 1 else [f"{request_id}.{index}" for index in range(len(texts))]
         answers = [decide(row, manifest.labels, manifest.postprocessing) for row in inferred.probabilities]
         variant = self.engine.variant.name
-        self._recorder.record(make_records(manifest, variant, ids, texts, rows, answers, time.time()))
+        self._recorder.record(make_records(manifest, variant, ids, texts, inferred.rows, answers, time.time()))
         return Predictions(request_id, ids, answers, manifest.name, manifest.version, variant, timings)
 
     def _observe(self, texts: int, timings: Timings, seconds: float) -> None:
@@ -178,15 +149,3 @@ class ServedModel:
         self._metrics.request_seconds.observe(seconds)
         self._metrics.queue_seconds.observe(timings.queue)
         self._metrics.tokenize_seconds.observe(timings.tokenize)
-
-
-def _chunks(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Consecutive runs of texts, each of about `_CHUNK_CHARS` characters."""
-    start, chars = 0, 0
-    for index, text in enumerate(texts):
-        chars += len(text)
-        if chars >= _CHUNK_CHARS:
-            yield texts[start : index + 1]
-            start, chars = index + 1, 0
-    if start < len(texts):
-        yield texts[start:]

@@ -1,7 +1,8 @@
 """The repository: every model of the bundle store, opened in the background, each with its own state.
 
 A model is loading, ready or failed; one that fails (a changed byte, a file that onnxruntime refuses) stops no
-other. Before: the app's lifespan starts and closes it; after: `get` hands routes and demos the served model.
+other. How it runs here says a planner, which may measure for a while. Before: the app's lifespan starts and closes
+it; after: `get` hands routes and demos the served model.
 Limits: it opens the champions once, at start; new versions come with the next start.
 """
 
@@ -9,18 +10,26 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from threading import Event
 from types import MappingProxyType
 from typing import Literal
 
 from serving.metrics import ServingMetrics
 from serving.model import ServedModel
 from tidegate import devices
+from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import Device
 from tidegate.engine import Engine
 from tidegate.errors import DeviceUnavailable, ModelNotFound, NotReady, TidegateError
+from tidegate.permits import Permits
+from tidegate.plan import exported
 from tidegate.records import Recorder
 from tidegate.settings import Settings
+from tidegate.tunings import Planned
+
+# Says how to run a bundle here; called in a thread, ends soon after the event is set.
+Planner = Callable[[Bundle, Event], Planned]
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +41,33 @@ class ModelState:
     Attributes:
         error: why it failed; empty otherwise.
         served: the model once it is ready.
+        planned: how it runs and why, once it is ready.
     """
 
     status: Literal["loading", "ready", "failed"]
     error: str = ""
     served: ServedModel | None = None
+    planned: Planned | None = None
 
 
 class Repository:
     """The models that are served, by name."""
 
-    def __init__(self, bundles: BundleStore, settings: Settings, recorder: Recorder, metrics: ServingMetrics) -> None:
+    def __init__(
+        self,
+        bundles: BundleStore,
+        settings: Settings,
+        recorder: Recorder,
+        metrics: ServingMetrics,
+        planner: Planner | None = None,
+    ) -> None:
         self._bundles = bundles
         self._settings = settings
         self._recorder = recorder
         self._metrics = metrics
+        self._planner = planner or as_exported(settings)
+        self._permits = Permits(settings.threads or devices.cores())
+        self._stopping = Event()
         self._states: dict[str, ModelState] = {}
         self._opening: asyncio.Task[None] | None = None
 
@@ -95,6 +116,7 @@ class Repository:
 
     async def close(self) -> None:
         """Stop opening, and drain and close every model, all at once."""
+        self._stopping.set()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
@@ -110,7 +132,7 @@ class Repository:
 
     async def _open(self, name: str) -> ModelState:
         try:
-            engine, device = await asyncio.to_thread(self._load, name)
+            engine, planned = await asyncio.to_thread(self._load, name)
         except TidegateError as error:
             log.error("model %s failed to open: %s", name, error)
             return ModelState("failed", str(error))
@@ -119,33 +141,46 @@ class Repository:
             return ModelState("failed", f"{type(error).__name__}; the server's log has the trace")
         manifest = engine.bundle.manifest
         log.info(
-            "serving %s version %s, variant %s, on %s: %s",
+            "serving %s version %s, %s: %s",
             name,
             manifest.version,
-            engine.variant.name,
-            device.name,
-            device.reason,
+            engine.plan,
+            planned.note,
         )
+        device = Device(engine.plan.device, engine.plan.provider, planned.note)
         self._metrics.info.labels(name, str(manifest.version), engine.variant.name, device.name).set(1)
         return ModelState(
-            "ready", served=ServedModel(engine, device, self._settings, self._recorder, self._metrics.of(name))
+            "ready",
+            served=ServedModel(engine, device, self._settings, self._recorder, self._metrics.of(name), self._permits),
+            planned=planned,
         )
 
-    def _load(self, name: str) -> tuple[Engine, Device]:
-        """Verify, open and warm up the champion; runs in a thread."""
+    def _load(self, name: str) -> tuple[Engine, Planned]:
+        """Verify, plan, open and warm up the champion; runs in a thread."""
         bundle = self._bundles.load(name)
-        device = devices.choose(self._settings.device, devices.available_providers())
+        planned = self._planner(bundle, self._stopping)
         try:
-            engine = Engine.open(bundle, device, threads=self._settings.threads)
+            engine = Engine.follow(bundle, planned.plan)
         except DeviceUnavailable as error:
             if self._settings.device != "auto":
                 raise
             log.warning("model %s: %s; it runs on the CPU instead", name, error)
-            device = Device("cpu", "CPUExecutionProvider", str(error))
-            engine = Engine.open(bundle, device, threads=self._settings.threads)
+            cpu = exported(bundle.manifest, Device("cpu", devices.CPU, str(error)), threads=self._settings.threads)
+            planned = Planned(cpu, str(error), planned.tuning)
+            engine = Engine.follow(bundle, cpu)
         engine.warm_up()
-        return engine, device
+        return engine, planned
 
     def _put(self, name: str, state: ModelState) -> None:
         self._states[name] = state
         self._metrics.ready.labels(name).set(state.status == "ready")
+
+
+def as_exported(settings: Settings) -> Planner:
+    """The planner that measures nothing: the exported choice on the device of the settings."""
+
+    def plan(bundle: Bundle, _stopping: Event) -> Planned:
+        device = devices.choose(settings.device, devices.available_providers())
+        return Planned(exported(bundle.manifest, device, threads=settings.threads), device.reason)
+
+    return plan

@@ -71,7 +71,8 @@ async def describe_model(request: Request) -> Response:
 )
 async def model_card(request: Request) -> Response:
     """The manifest for people, as Markdown."""
-    text = card.model_card(_gateway(request).repository.get(request.path_params["model"]))
+    name, repository = request.path_params["model"], _gateway(request).repository
+    text = card.model_card(repository.get(name), repository.state(name).planned)
     return Response(text, media_type="text/markdown; charset=utf-8")
 
 

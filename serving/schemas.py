@@ -110,6 +110,10 @@ class ModelDescription(ModelSummary):
     evidence: list[dict[str, Any]] | None = None
     lineage: dict[str, Any] | None = None
     samples: list[str] | None = None
+    plan: dict[str, Any] | None = Field(None, description="How it runs here: variant, provider, threads, batching.")
+    tuning: dict[str, Any] | None = Field(
+        None, description="What was tried on this machine, with refusals; null when nothing was."
+    )
     warnings: list[str] | None = None
 
 

@@ -2,19 +2,22 @@
 
 `sentiment` is a TF-IDF bundle that knows a few words; `wordpieces` is a tokenizer bundle whose graph averages
 word embeddings. Both label texts with `falls`/`shares fell` negative, `rises`/`profit` positive, else neutral.
+`wordpieces` can carry a second variant that is not what its evidence says. Each has a verification set.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from exporters import verification
 from exporters.linear_graph import linear_graph
 from monitoring.reference import build_reference
+from tests import toy_graphs
+from tests.toy_graphs import WORDS as WORDS
 from tidegate import tfidf
 from tidegate.bundle import (
     Bundle,
@@ -30,44 +33,106 @@ from tidegate.bundle import (
     Variant,
 )
 from tidegate.bundle_store import BundleStore
-from tidegate.devices import available_providers, choose
+from tidegate.devices import available_providers, choose, hardware
 from tidegate.engine import Engine
 from tidegate.records import Record, make_records
 from tidegate.tasks import decide
 
 LABELS = ("negative", "neutral", "positive")
 SAMPLES = ("profit rises on strong sales", "shares fell after the warning", "the company met analysts on monday")
-NEGATIVE = ("falls", "fell", "warning", "loss")
-POSITIVE = ("rises", "profit", "strong", "growth")
-NEUTRAL = ("the", "company", "met", "analysts", "on", "monday", "sales", "shares", "after")
-WORDS = NEGATIVE + POSITIVE + NEUTRAL
+
+
+Fault = Literal["lies", "depends on batch-mates", "is no graph"]
+FP32 = Variant(name="fp32", file="model.onnx", precision="fp32")
 
 
 def sentiment(
-    store: BundleStore, name: str = "sentiment", *, threshold: float | None = None, fallback: str | None = None
+    store: BundleStore,
+    name: str = "sentiment",
+    *,
+    threshold: float | None = None,
+    fallback: str | None = None,
+    verified_on: str = "",
 ) -> Bundle:
-    """Publish a TF-IDF bundle (word unigrams, no idf) with one fp32 variant."""
+    """Publish a TF-IDF bundle (word unigrams, no idf) with one fp32 variant, verified here unless said otherwise."""
     with store.staging(name) as folder:
-        onnx.save(linear_graph(_word_scores() * 6.0, np.zeros(3), "one_vs_rest"), str(folder / "model.onnx"))
+        onnx.save(linear_graph(toy_graphs.word_scores() * 6.0, np.zeros(3), "one_vs_rest"), str(folder / "model.onnx"))
         tfidf.dump(vectorizer(), folder / "vectorizer.json")
         inputs = (
             TensorSpec(name="indices", datatype="INT64", shape=(-1, -1)),
             TensorSpec(name="values", datatype="FP32", shape=(-1, -1)),
         )
         post = Postprocessing(activation="none", threshold=threshold, fallback_label=fallback)
-        return _publish(store, name, folder, TfidfPreprocessing(), post, inputs)
+        return _publish(store, name, folder, TfidfPreprocessing(), post, inputs, verified_on=verified_on)
 
 
-def wordpieces(store: BundleStore, name: str = "wordpieces", *, max_tokens: int = 64) -> Bundle:
-    """Publish a tokenizer bundle whose graph is embedding, masked mean, logits."""
+def wordpieces(
+    store: BundleStore,
+    name: str = "wordpieces",
+    *,
+    max_tokens: int = 64,
+    fault: Fault | None = None,
+    verified_on: str = "",
+    verification_set: bool = True,
+) -> Bundle:
+    """Publish a tokenizer bundle whose graph is embedding, masked mean, logits.
+
+    Args:
+        store: where to.
+        name: of the model.
+        max_tokens: longest text.
+        fault: adds a chosen variant `int8` of which this is true, whatever its evidence says.
+        verified_on: hardware in the evidence; this machine when empty.
+        verification_set: whether it carries one, as older bundles do not.
+    """
     with store.staging(name) as folder:
-        onnx.save(_mean_embedding_graph(), str(folder / "model.onnx"))
-        _tokenizer().save(str(folder / "tokenizer.json"))
+        onnx.save(toy_graphs.mean_embedding_graph(), str(folder / "model.onnx"))
+        toy_graphs.tokenizer().save(str(folder / "tokenizer.json"))
+        variants = [FP32]
+        if fault is not None:
+            variants.append(_faulty(folder, fault))
         inputs = tuple(
             TensorSpec(name=tensor, datatype="INT64", shape=(-1, -1)) for tensor in ("input_ids", "attention_mask")
         )
         pre = TokenizerPreprocessing(max_tokens=max_tokens, unknown_id=1)
-        return _publish(store, name, folder, pre, Postprocessing(), inputs)
+        return _publish(
+            store,
+            name,
+            folder,
+            pre,
+            Postprocessing(),
+            inputs,
+            variants,
+            verified_on=verified_on,
+            verification_set=verification_set,
+        )
+
+
+def only_lies(store: BundleStore, name: str = "liar") -> Bundle:
+    """Publish what `wordpieces` with a lie is, without its honest variant."""
+    whole = wordpieces(store, name, fault="lies")
+    with store.staging(name) as folder:
+        for file in sorted(whole.manifest.files.keys() - {"model.onnx"}):
+            (folder / file).write_bytes(whole.file(file).read_bytes())
+        left = {"variants": whole.manifest.variants[1:], "evidence": whole.manifest.evidence[1:]}
+        liar = store.publish(
+            name,
+            folder,
+            lambda version, files: whole.manifest.model_copy(update=left | {"version": version, "files": files}),
+        )
+    store.set_alias(name, "champion", liar.manifest.version)
+    return liar
+
+
+def _faulty(folder: Path, fault: Fault) -> Variant:
+    file = folder / "model.int8.onnx"
+    if fault == "lies":
+        onnx.save(toy_graphs.mean_embedding_graph(np.roll(toy_graphs.word_scores(), 1, axis=0)), str(file))
+    elif fault == "depends on batch-mates":
+        onnx.save(toy_graphs.batch_dependent(toy_graphs.mean_embedding_graph()), str(file))
+    else:
+        file.write_bytes(b"not a graph")
+    return Variant(name="int8", file=file.name, precision="int8", one_thread_runs=True)
 
 
 def vectorizer() -> tfidf.Vectorizer:
@@ -89,6 +154,10 @@ def _publish(
     preprocessing: Preprocessing,
     postprocessing: Postprocessing,
     inputs: tuple[TensorSpec, ...],
+    variants: Sequence[Variant] = (FP32,),
+    *,
+    verified_on: str = "",
+    verification_set: bool = True,
 ) -> Bundle:
     def describe(version: int, files: dict[str, FileEntry]) -> Manifest:
         return Manifest(
@@ -101,15 +170,19 @@ def _publish(
             outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3)),),
             preprocessing=preprocessing,
             postprocessing=postprocessing,
-            variants=(Variant(name="fp32", file="model.onnx", precision="fp32"),),
-            chosen="fp32",
-            evidence=(evidence(),),
+            variants=tuple(variants),
+            chosen=variants[-1].name,
+            evidence=tuple(evidence(variant.name, verified_on or hardware()) for variant in variants),
+            verification=verification.FILE if verification_set else None,
             lineage=Lineage(source_uri="tests", flavour="toy"),
             samples=SAMPLES,
             files=files,
         )
 
-    _write_reference(Bundle(folder, describe(1, {})))
+    draft = Bundle(folder, describe(1, {}).model_copy(update={"chosen": "fp32"}))
+    _write_reference(draft)
+    if verification_set:
+        verification.write(_verification(draft), folder)
     return store.publish(name, folder, describe)
 
 
@@ -143,13 +216,22 @@ def _write_reference(bundle: Bundle) -> None:
         (bundle.path / name).write_bytes(content)
 
 
+def _verification(bundle: Bundle) -> verification.Verification:
+    """Headlines that the fp32 variant answers right, whatever they say."""
+    texts = headlines(150, seed=3)
+    source = Engine.open(bundle, choose("cpu", available_providers()), threads=1).classify(texts)
+    manifest = bundle.manifest
+    labels = [decide(row, manifest.labels, manifest.postprocessing).label for row in source.tolist()]
+    return verification.draw(list(zip(texts, labels, strict=True)), source, 0.005)
+
+
 _references: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
 
 
-def evidence() -> Evidence:
+def evidence(variant: str = "fp32", measured_on: str = "tests") -> Evidence:
     """Numbers of the right shape; nothing was measured."""
     return Evidence(
-        variant="fp32",
+        variant=variant,
         accepted=True,
         rows=3,
         agreement=1.0,
@@ -163,48 +245,5 @@ def evidence() -> Evidence:
         size_bytes=1,
         latency_p50_seconds=0.001,
         throughput_texts_per_second=1000.0,
-        hardware="tests",
+        hardware=measured_on,
     )
-
-
-def _word_scores() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """(classes, words): +1 for the words of a class, -1 for those of the others."""
-    groups: Sequence[Sequence[str]] = (NEGATIVE, NEUTRAL, POSITIVE)
-    return np.array([[1.0 if word in group else -1.0 for word in WORDS] for group in groups])
-
-
-def _tokenizer() -> Tokenizer:
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
-    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    return tokenizer
-
-
-def _mean_embedding_graph() -> onnx.ModelProto:
-    table = np.vstack([np.zeros((4, 3)), _word_scores().T * 6.0]).astype(np.float32)  # (tokens, classes)
-    nodes = [
-        helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),  # (batch, tokens, classes)
-        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["mask", "axis_one"], ["row"]),  # (batch, 1, tokens)
-        helper.make_node("MatMul", ["row", "embedded"], ["summed"]),  # (batch, 1, classes)
-        helper.make_node("Squeeze", ["summed", "axis_one"], ["total"]),
-        helper.make_node("ReduceSum", ["mask", "axis_one"], ["length"], keepdims=1),
-        helper.make_node("Div", ["total", "length"], ["logits"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "mean_embedding",
-        [
-            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"])
-            for name in ("input_ids", "attention_mask")
-        ],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
-        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(np.array([1], dtype=np.int64), "axis_one")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    return model

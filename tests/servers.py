@@ -73,8 +73,9 @@ def tidegate(*arguments: str | Path, check: bool = True) -> "subprocess.Complete
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without what would change a server's behaviour."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "MLFLOW_"))}
+    """This process's environment without what would change a server's behaviour, and without tuning at start."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "MLFLOW_"))}
+    return kept | {"TIDEGATE_TUNE": "false"}
 
 
 def export_python() -> Path:

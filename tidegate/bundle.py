@@ -91,6 +91,10 @@ class Evidence(Part):
     macro_f1_interval: tuple[float, float]
     source_accuracy: float = Field(ge=0, le=1)
     source_macro_f1: float = Field(ge=0, le=1)
+    flips: int = Field(
+        0, ge=0, description="Labels that differ between one text a run and batches of 32; if any, one a run is served."
+    )
+    batch_difference: float = Field(0.0, ge=0, description="Largest difference of a probability between the two.")
     size_bytes: int = Field(ge=0)
     latency_p50_seconds: float = Field(gt=0, description="One text, tokenization included.")
     throughput_texts_per_second: float = Field(gt=0, description="Batches of 32 texts.")
@@ -102,7 +106,7 @@ class Variant(Part):
 
     name: Name
     file: str
-    precision: Literal["fp32", "int8"]
+    precision: Literal["fp32", "fp16", "int8"]
     max_batch_size: int = Field(64, ge=1, description="1 where an answer would depend on batch-mates (dynamic int8).")
     one_thread_runs: bool = Field(False, description="Many one-thread runs at once beat one run on all cores.")
 
@@ -144,6 +148,9 @@ class Manifest(Part):
     )
     drift_calibration: str = Field(
         "drift.json", description="Bins and null distribution that windows are scored against."
+    )
+    verification: str | None = Field(
+        None, description="Evaluation texts with the source model's answers, to verify again on another machine."
     )
     samples: tuple[str, ...] = Field(min_length=1, description="Example inputs, shown in the demo and used to warm up.")
     files: dict[str, FileEntry]

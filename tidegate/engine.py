@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.bundle import Bundle, TfidfPreprocessing
-from tidegate.devices import Device, cores
+from tidegate.devices import Device
+from tidegate.plan import Plan, exported
 from tidegate.preprocess import Encoded, Preprocessor, collate
 from tidegate.session import Session
 from tidegate.tasks import probabilities
@@ -25,29 +26,37 @@ class Engine:
     Attributes:
         bundle: the bundle it belongs to.
         variant: its manifest entry.
-        runs: how many `infer` calls at once use the cores best.
+        plan: how it runs here.
     """
 
-    def __init__(self, bundle: Bundle, variant_name: str | None, session: Session, runs: int) -> None:
+    def __init__(self, bundle: Bundle, plan: Plan, session: Session) -> None:
         self.bundle = bundle
-        self.variant = bundle.manifest.variant(variant_name)
-        self.runs = runs
+        self.variant = bundle.manifest.variant(plan.variant)
+        self.plan = plan
         self._session = session
         self._preprocessor = open_preprocessor(bundle, session.inputs)
 
     @classmethod
     def open(cls, bundle: Bundle, device: Device, *, variant: str | None = None, threads: int = 0) -> Self:
-        """Load a variant (the chosen one by default) on a device, with `threads` cores in all (0: every core).
+        """Load a variant (the chosen one by default) as it was exported to run; see `tidegate.plan.exported`.
 
         Raises:
             BundleCorrupt: a file cannot be loaded.
             BundleNotFound: no such variant.
+            DeviceUnavailable: the device's provider did not start.
         """
-        entry = bundle.manifest.variant(variant)
-        total = threads or cores()
-        runs = total if entry.one_thread_runs and device.name == "cpu" else 1
-        session = Session.open(bundle.file(entry.file), device, max(1, total // runs))
-        return cls(bundle, entry.name, session, runs)
+        return cls.follow(bundle, exported(bundle.manifest, device, variant=variant, threads=threads))
+
+    @classmethod
+    def follow(cls, bundle: Bundle, plan: Plan) -> Self:
+        """Load a variant as a plan says; raises what `open` raises."""
+        file = bundle.file(bundle.manifest.variant(plan.variant).file)
+        return cls(bundle, plan, Session.open(file, plan.where, plan.threads, plan.runs))
+
+    @property
+    def runs(self) -> int:
+        """How many `infer` calls at once use the cores best."""
+        return self.plan.runs
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Preprocess texts, one row each."""
@@ -59,13 +68,14 @@ class Engine:
         Raises:
             InferenceFailed: the session raised.
         """
-        output = self._session.run(collate(rows, self._preprocessor.pad_values))  # (batch, classes)
+        feeds = collate(rows, self._preprocessor.pad_values, self.plan.length_multiple)
+        output = self._session.run(feeds)  # (batch, classes)
         return probabilities(output, self.bundle.manifest.postprocessing)
 
     def classify(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Texts to probabilities (len(texts), classes), in batches the variant allows."""
         rows = self.encode(texts)
-        size = min(batch_size, self.variant.max_batch_size)
+        size = min(batch_size, self.plan.max_batch_rows)
         return np.concatenate([self.infer(batch) for batch in _batches(rows, size)])
 
     def warm_up(self) -> None:

@@ -47,9 +47,12 @@ class Preprocessor(Protocol):
         ...
 
 
-def collate(rows: Sequence[Encoded], pad_values: Mapping[str, float]) -> Feeds:
-    """Pad rows to the longest of them: graph input name to an array of shape (len(rows), longest)."""
-    longest = max(row.length for row in rows)
+def collate(rows: Sequence[Encoded], pad_values: Mapping[str, float], multiple: int = 1) -> Feeds:
+    """Pad rows to the longest of them: graph input name to an array of shape (len(rows), longest).
+
+    The longest is rounded up to `multiple`.
+    """
+    longest = -(-max(row.length for row in rows) // multiple) * multiple
     feeds: Feeds = {}
     for name, pad in pad_values.items():
         array = np.full((len(rows), longest), pad, dtype=rows[0].arrays[name].dtype)  # (batch, tokens)

@@ -8,7 +8,7 @@ Docs: docs/reference/settings.md is generated from the descriptions below, and a
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -51,6 +51,15 @@ class Settings(BaseModel):
     )
     threads: int = Field(
         0, ge=0, le=256, description="Cores that inference may use in all; 0 means every core of the machine."
+    )
+    workers: int = Field(
+        1, ge=1, le=64, description="Processes that answer; the cores and the port are split among them."
+    )
+    tune: bool = Field(
+        True, description="Measure the fastest safe plan at first start (under 20 s); false serves the exported choice."
+    )
+    goal: Literal["latency", "throughput"] = Field(
+        "throughput", description="What plans are chosen for: latency of a single caller, or throughput under load."
     )
     max_body_bytes: int = Field(
         2_000_000, ge=1_000, description="Largest request body; more is answered 413 before it is read."

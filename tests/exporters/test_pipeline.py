@@ -7,9 +7,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from exporters.pipeline import ExportRequest, export_run
+from exporters.tune import tune
+from exporters.verification import read
 from monitoring.reference import build_reference
 from tests.exporters.models import EVALUATION, LABELS, plain_folder, tiny_bert, tiny_tokenizer, write_rows
-from tidegate.bundle import Bundle
+from tidegate.bundle import Bundle, Variant
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
 from tidegate.engine import Engine
@@ -55,6 +57,8 @@ def test_a_checkpoint_becomes_a_bundle_that_answers_as_the_source_does(tmp_path:
     answers = Engine.open(bundle, choose("cpu", ()), variant="fp32").classify(TEXTS)
     np.testing.assert_allclose(answers, source, atol=1e-5)
     assert (bundle.manifest.variants[0].name, bundle.manifest.evidence[0].agreement) == ("fp32", 1.0)
+    assert bundle.manifest.variants[0].max_batch_size == 64  # no answer of it depends on its company
+    assert bundle.manifest.evidence[0].batch_difference <= 1e-5
     accepted = {evidence.variant for evidence in bundle.manifest.evidence if evidence.accepted}
     assert accepted == {variant.name for variant in bundle.manifest.variants}
     assert {f.name for f in bundle.path.iterdir() if f.suffix == ".onnx"} == {v.file for v in bundle.manifest.variants}
@@ -63,6 +67,15 @@ def test_a_checkpoint_becomes_a_bundle_that_answers_as_the_source_does(tmp_path:
 
 def batch_dependent(folder: Path) -> Path:
     """A graph whose answer to a text is the mean over its batch: right alone, wrong among others."""
+    return ready_folder(folder, depends_on="batch")
+
+
+def random_answers(folder: Path) -> Path:
+    """A graph that never answers a text twice alike."""
+    return ready_folder(folder, depends_on="chance")
+
+
+def ready_folder(folder: Path, *, depends_on: str) -> Path:
     folder.mkdir()
     tokenizer = tiny_tokenizer()
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
@@ -78,6 +91,8 @@ def batch_dependent(folder: Path) -> Path:
         helper.make_node("Mul", ["rows", "nothing"], ["zeros"]),
         helper.make_node("Add", ["zeros", "mean"], ["logits"]),
     ]
+    if depends_on == "chance":
+        nodes[-2:] = [helper.make_node("RandomUniformLike", ["rows"], ["logits"], high=9.0)]
     constants = {"table": table, "one": np.array([1]), "zero": np.array([0]), "nothing": np.array([0.0], np.float32)}
     constants["scale"] = np.array(0.05, np.float32)
     graph = helper.make_graph(
@@ -92,10 +107,52 @@ def batch_dependent(folder: Path) -> Path:
     return folder
 
 
+def test_a_variant_whose_answers_depend_on_batch_mates_is_published_one_text_a_run(tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "rows.csv", EVALUATION)
+    messages: list[str] = []
+    manifest = export(tmp_path, batch_dependent(tmp_path / "run"), messages, data=str(data)).manifest
+    assert (manifest.variant().max_batch_size, manifest.variant().one_thread_runs) == (1, True)
+    evidence = manifest.evidence[0]
+    assert (evidence.accepted, evidence.agreement) == (True, 1.0)
+    assert evidence.flips > 0  # what it did in batches, and why it is not served so
+    assert evidence.batch_difference > 0.01
+    assert any("again, one text a run: in batches it" in message for message in messages)
+
+
+def test_a_bundle_carries_what_it_takes_to_verify_it_again(tmp_path: Path) -> None:
+    run = tiny_bert(tmp_path / "run")
+    bundle = export(tmp_path, run, data=str(write_rows(tmp_path / "rows.csv", EVALUATION)))
+    known = read(bundle)
+    assert known is not None
+    assert sorted(zip(known.texts, known.labels, strict=True)) == sorted(EVALUATION)
+    answers = Engine.open(bundle, choose("cpu", ()), variant="fp32").classify(known.texts)
+    np.testing.assert_allclose(answers, np.array(known.source), atol=1e-5)
+    assert known.max_accuracy_drop == 0.005
+
+
+def test_a_published_transformer_is_tuned_and_a_file_that_went_bad_elsewhere_is_refused(tmp_path: Path) -> None:
+    bundle = export(tmp_path, tiny_bert(tmp_path / "run"), data=str(write_rows(tmp_path / "rows.csv", EVALUATION)))
+    weights = onnx.load(str(bundle.file("model.onnx")))
+    for tensor in weights.graph.initializer:
+        if len(tensor.dims) == 2 and tensor.data_type == TensorProto.FLOAT:
+            array = numpy_helper.to_array(tensor)
+            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array[::-1]), tensor.name))
+    onnx.save(weights, str(bundle.path / "other.onnx"))
+    other = Variant(name="other", file="other.onnx", precision="fp32")
+    manifest = bundle.manifest.model_copy(update={"variants": (*bundle.manifest.variants, other), "chosen": "other"})
+    (bundle.path / "bundle.json").write_text(manifest.model_dump_json())
+    tuning = tune(Bundle(bundle.path, manifest), [choose("cpu", ())], budget_seconds=8, say=print)
+    assert not any(trial.accepted for trial in tuning.trials if trial.plan.variant == "other")
+    best = tuning.best("throughput")
+    assert best is not None
+    assert best.plan.variant != "other"
+    assert best.agreement >= 0.99
+
+
 def test_when_no_variant_passes_nothing_is_published_and_the_numbers_are_told(tmp_path: Path) -> None:
     data = write_rows(tmp_path / "rows.csv", EVALUATION)
     with pytest.raises(GateRefused, match=r"int8: agrees with the source model on \d.*accuracy 0\.\d+, source model"):
-        export(tmp_path, batch_dependent(tmp_path / "run"), data=str(data))
+        export(tmp_path, random_answers(tmp_path / "run"), data=str(data))
     store = BundleStore(tmp_path / "bundles")
     assert store.names() == []
     assert list((tmp_path / "bundles" / "m").iterdir()) == []

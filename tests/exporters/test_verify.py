@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exporters.measure import Measurement, load, save
-from exporters.verify import Yardstick, fastest, judge, run_measurement, yardstick
+from exporters.verify import Yardstick, depends_on_batch, fastest, judge, run_measurement, yardstick
 from tests import bundles
 from tidegate.bundle import Evidence, Postprocessing, Variant
 from tidegate.bundle_store import BundleStore
@@ -16,6 +16,7 @@ from tidegate.errors import TidegateError, UsageError
 ROWS = [(f"text {index}", "ab"[index % 2]) for index in range(200)]
 SOURCE = np.array([[0.9, 0.1] if label == "a" else [0.2, 0.8] for _, label in ROWS])
 VARIANT = Variant(name="fp32", file="model.onnx", precision="fp32")
+INT8 = Variant(name="int8", file="model.int8.onnx", precision="int8")
 
 
 def _yard(post: Postprocessing | None = None, drop: float = 0.005) -> Yardstick:
@@ -58,6 +59,36 @@ def test_answers_that_depend_on_batch_mates_count_against_a_variant() -> None:
     assert not evidence.accepted
     assert evidence.agreement == pytest.approx(0.975)
     assert evidence.max_abs_error == pytest.approx(0.8)
+    assert evidence.flips == 5
+    assert "answers 5 texts with another label in a batch than alone" in evidence.refusal
+
+
+def test_one_label_that_its_company_flips_is_one_too_many() -> None:
+    evidence = judge(VARIANT, 10, _measured(SOURCE, _flipped(1)), _yard(drop=0.5))
+    assert (evidence.accepted, evidence.flips, depends_on_batch(evidence, VARIANT)) == (False, 1, True)
+
+
+@pytest.mark.parametrize(("variant", "passes", "fails"), [(VARIANT, 9e-6, 1.1e-5), (INT8, 0.009, 0.011)])
+def test_company_may_move_a_probability_by_the_precision_and_no_more(
+    variant: Variant, passes: float, fails: float
+) -> None:
+    for moved, accepted in ((passes, True), (fails, False)):
+        evidence = judge(variant, 10, _measured(SOURCE, SOURCE + moved), _yard())
+        assert evidence.batch_difference == pytest.approx(moved)
+        assert (evidence.accepted, depends_on_batch(evidence, variant)) == (accepted, not accepted)
+
+
+def test_a_sample_of_the_rows_allows_one_row_by_chance_and_not_two() -> None:
+    yard = _yard().first(64)
+    assert len(yard.rows) == len(yard.source) == 64
+    assert judge(VARIANT, 10, _measured(_flipped(1)[:64]), yard).accepted
+    assert not judge(VARIANT, 10, _measured(_flipped(2)[:64]), yard).accepted
+    assert _yard().first(200).min_agreement == _yard().min_agreement
+
+
+def test_evidence_from_before_batch_invariance_was_measured_still_reads() -> None:
+    known = judge(VARIANT, 10, _measured(SOURCE), _yard()).model_dump(exclude={"flips", "batch_difference"})
+    assert Evidence.model_validate(known).flips == 0
 
 
 def test_labels_are_compared_with_threshold_and_fallback_applied() -> None:

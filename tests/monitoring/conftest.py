@@ -37,6 +37,10 @@ class House:
         """A job that is not started."""
         return MonitoringJob(self.database, self.bundles, self.settings, self.registry, clock=lambda: self.now)
 
+    def job_of_another_worker(self) -> MonitoringJob:
+        """The same, with figures of its own."""
+        return MonitoringJob(self.database, self.bundles, self.settings, CollectorRegistry(), clock=lambda: self.now)
+
     def writer(self, **settings: object) -> Writer:
         """A writer without a thread around it."""
         metrics = MonitoringMetrics(CollectorRegistry(), lambda: self.now)

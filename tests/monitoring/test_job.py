@@ -63,7 +63,7 @@ def test_usual_inputs_raise_nothing_and_other_inputs_an_alert(house: House, job:
     assert house.sample("tidegate_drift_threshold", model="sentiment", feature=worst["name"]) == worst["threshold"]
     assert house.sample("tidegate_monitor_rows_total", model="sentiment") == 500
     house.now += 7
-    assert house.sample("tidegate_profile_age_seconds", model="sentiment") == 7
+    assert house.sample("tidegate_profile_grown_timestamp_seconds", model="sentiment") == 1_000
 
 
 def test_eight_threads_recording_are_counted_exactly(house: House, job: MonitoringJob) -> None:
@@ -237,3 +237,17 @@ def test_a_process_that_forgets_to_stop_still_ends_and_keeps_its_records(house: 
     with database.connect() as connection:
         assert connection.scalar(select(func.sum(windows.c.rows))) == 80
     database.dispose()
+
+
+def test_a_correction_finds_a_prediction_that_another_worker_has_just_made(house: House) -> None:
+    house.settings = house.settings.model_copy(update={"workers": 2})
+    job, other = house.job(), house.job_of_another_worker()
+    job.start()
+    other.start()
+    [made] = house.usual(1, "a")
+    other.record([made])
+    item = job.feedback("sentiment", made.id, "negative", "")
+    job.stop()
+    other.stop()
+
+    assert item

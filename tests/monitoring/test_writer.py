@@ -172,3 +172,13 @@ def test_postgresql_takes_the_same_path(house: House) -> None:
         assert len(raised) == 1
         assert sum(rows for rows, _, _ in rows_of(house)) == profiled(house) == 290
         house.database.dispose()
+
+
+def test_a_window_that_two_processes_fill_holds_exactly_the_rows_set(house: House) -> None:
+    one, two = house.writer(), house.writer()
+    one.write(house.usual(60, "a"))
+    two.write(house.usual(30, "b"))
+    one.write(house.usual(30, "c"))
+
+    assert [(rows, is_open) for rows, is_open, _ in rows_of(house)] == [(100, False), (20, True)]
+    assert profiled(house) == 120

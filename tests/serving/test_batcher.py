@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,25 +19,29 @@ from prometheus_client import CollectorRegistry
 from serving.batcher import Batcher, Inferred
 from serving.metrics import ServingMetrics
 from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
+from tidegate.permits import Permits
+from tidegate.plan import Plan
 from tidegate.preprocess import Encoded
 
 POISON = -1.0
 BUG = -2.0
+UNREADABLE = -3.0
 
 
-def row(value: float, length: int = 1) -> Encoded:
-    return Encoded({"x": np.full(length, value)}, length=length, words=1, unknown=0, truncated=False)
+def row(value: float, length: int = 1) -> str:
+    """A text that the model below encodes as `length` tokens of this value."""
+    return f"{value!r} {length}"
 
 
 def soon() -> float:
-    return asyncio.get_running_loop().time() + 30
+    return time.monotonic() + 30
 
 
 @dataclass
 class Model:
     """Answers each row with its own value; can be held busy, and fails on batches that hold poison."""
 
-    runs: int = 1
+    plan: Plan = field(default_factory=lambda: Plan(variant="toy"))
     batches: list[list[float]] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     free: threading.Event = field(default_factory=threading.Event)
@@ -44,6 +49,14 @@ class Model:
 
     def __post_init__(self) -> None:
         self.free.set()
+
+    def encode(self, texts: Sequence[str]) -> list[Encoded]:
+        return [self._encode(float(value), int(length)) for value, length in (text.split() for text in texts)]
+
+    def _encode(self, value: float, length: int) -> Encoded:
+        if value == UNREADABLE:
+            raise ValueError("no such token")
+        return Encoded({"x": np.full(length, value)}, length=length, words=1, unknown=0, truncated=False)
 
     def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
         values = [float(r.arrays["x"][0]) for r in rows]
@@ -76,10 +89,12 @@ class Bench:
             await asyncio.sleep(0.001)
         return task
 
-    async def queue(self, *rows: Encoded) -> "asyncio.Task[Inferred]":
-        """Submit one request, and return when it waits in the queue."""
+    async def queue(self, *rows: str) -> "asyncio.Task[Inferred]":
+        """Submit one request, and return when it waits in the backlog."""
         task = asyncio.create_task(self.batcher.submit(rows, soon()))
         await asyncio.sleep(0)
+        while not all(ticket.encoded_at for ticket in self.batcher._tickets):
+            await asyncio.sleep(0.001)
         return task
 
     def waiting(self) -> float | None:
@@ -87,10 +102,11 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(model: Model, **limits: int) -> AsyncIterator[Bench]:
+async def bench(model: Model, *, max_queued: int = 4_096, **plan: float) -> AsyncIterator[Bench]:
     registry = CollectorRegistry()
-    bounds = {"max_rows": 64, "max_tokens": 4_096, "max_queued": 4_096} | limits
-    batcher = Batcher(model, ServingMetrics(registry).of("m"), **bounds)
+    model.plan = model.plan.model_copy(update=plan)
+    permits = Permits(model.plan.runs)
+    batcher = Batcher(model, ServingMetrics(registry).of("m"), permits, max_queued=max_queued)
     yield Bench(batcher, model, registry)
     model.free.set()
     await batcher.close(10)
@@ -99,7 +115,7 @@ async def bench(model: Model, **limits: int) -> AsyncIterator[Bench]:
     assert registry.get_sample_value("tidegate_queued_texts", {"model": "m"}) == 0
 
 
-def run(scenario: Callable[[Bench], Coroutine[Any, Any, None]], **limits: int) -> Model:
+def run(scenario: Callable[[Bench], Coroutine[Any, Any, None]], **limits: Any) -> Model:
     """Run a scenario; afterwards no task and no waiting row may be left."""
     model = Model()
 
@@ -121,10 +137,10 @@ requests = st.lists(
 def test_every_row_is_answered_once_in_order_within_the_budgets(
     work: list[list[tuple[float, int]]], max_rows: int, max_tokens: int, runs: int
 ) -> None:
-    model = Model(runs)
+    model = Model()
 
     async def main() -> list[Inferred]:
-        async with bench(model, max_rows=max_rows, max_tokens=max_tokens) as b:
+        async with bench(model, runs=runs, max_batch_rows=max_rows, max_batch_tokens=max_tokens) as b:
             submitted = [b.batcher.submit([row(*item) for item in request], soon()) for request in work]
             return await asyncio.gather(*submitted)
 
@@ -163,7 +179,7 @@ def test_a_large_request_does_not_block_small_ones_behind_it() -> None:
         b.model.free.set()
         await asyncio.gather(first, large, small)
 
-    batches = run(scenario, max_rows=4, max_tokens=200).batches
+    batches = run(scenario, max_batch_rows=4, max_batch_tokens=200).batches
     assert [999.0] in batches[:3]
 
 
@@ -182,7 +198,7 @@ def test_a_large_request_is_not_starved_by_a_stream_of_small_ones() -> None:
         # An equal share for each of four requests: about three small rows for each of its twenty.
         assert answered <= 4 * 20
 
-    run(scenario, max_rows=1)
+    run(scenario, max_batch_rows=1)
 
 
 def test_a_poisoned_row_fails_alone() -> None:
@@ -200,6 +216,37 @@ def test_a_poisoned_row_fails_alone() -> None:
         assert (await b.batcher.submit([row(7.0)], soon())).probabilities == [[7.0, 1.0]]
 
     run(scenario)
+
+
+def test_a_text_that_cannot_be_tokenized_fails_alone() -> None:
+    async def scenario(b: Bench) -> None:
+        work = (b.batcher.submit([row(value)], soon()) for value in (1.0, UNREADABLE, 2.0))
+        first, bad, second = await asyncio.gather(*work, return_exceptions=True)
+        assert isinstance(first, Inferred)
+        assert isinstance(second, Inferred)
+        assert isinstance(bad, InferenceFailed)
+        assert "the tokenizer raised ValueError" in str(bad)
+
+    run(scenario)
+
+
+def test_a_request_of_many_long_texts_is_tokenized_in_pieces_and_answered_in_order() -> None:
+    padding = " " * 4_000  # three such texts fill a piece
+
+    async def scenario(b: Bench) -> None:
+        texts = [f"{float(n)!r} 1{padding}" for n in range(20)]
+        inferred = await b.batcher.submit(texts, soon())
+        assert [answer[0] for answer in inferred.probabilities] == [float(n) for n in range(20)]
+        assert [int(r.arrays["x"][0]) for r in inferred.rows] == list(range(20))
+
+    run(scenario)
+
+
+def test_two_free_runners_share_what_waits() -> None:
+    async def scenario(b: Bench) -> None:
+        await b.batcher.submit([row(float(n), 10) for n in range(8)], soon())
+
+    assert len(run(scenario, runs=2).batches[0]) == 4
 
 
 def test_an_engine_that_loses_rows_fails_them_instead_of_mixing_them_up() -> None:
@@ -253,7 +300,7 @@ def test_callers_that_keep_leaving_do_not_fill_the_queue() -> None:
             leaving.cancel()
             await asyncio.wait([leaving])
             await asyncio.sleep(0)
-        assert len(b.batcher._queue) <= 12  # what is dead is swept, not only uncounted
+        assert b.batcher.waiting == 0
         staying = await b.queue(*(row(9.0) for _ in range(10)))
         b.model.free.set()
         await asyncio.gather(first, staying)
@@ -265,7 +312,7 @@ def test_a_deadline_is_honoured_before_work_is_done() -> None:
     async def scenario(b: Bench) -> None:
         first = await b.hold()
         with pytest.raises(DeadlinePassed, match="deadline passed"):
-            await b.batcher.submit([row(9.0)], asyncio.get_running_loop().time() + 0.01)
+            await b.batcher.submit([row(9.0)], time.monotonic() + 0.01)
         assert b.waiting() == 0
         b.model.free.set()
         await first
@@ -276,7 +323,7 @@ def test_a_deadline_is_honoured_before_work_is_done() -> None:
 def test_a_deadline_that_has_already_passed_costs_no_run() -> None:
     async def scenario(b: Bench) -> None:
         with pytest.raises(DeadlinePassed):
-            await b.batcher.submit([row(9.0)], asyncio.get_running_loop().time() - 1)
+            await b.batcher.submit([row(9.0)], time.monotonic() - 1)
 
     assert run(scenario).batches == []
 
@@ -308,7 +355,7 @@ def test_closing_finishes_what_waits_and_refuses_what_comes() -> None:
         await asyncio.gather(first, closing)
         assert (await waiting).probabilities == [[1.0, 1.0], [2.0, 1.0]]
 
-    run(scenario, max_rows=1)
+    run(scenario, max_batch_rows=1)
 
 
 def test_closing_fails_what_cannot_be_finished_in_time() -> None:
@@ -332,7 +379,7 @@ def test_several_runs_go_on_at_once() -> None:
             return np.ones((len(rows), 2))
 
     async def main() -> None:
-        async with bench(Pair(runs=2), max_rows=1) as b:
+        async with bench(Pair(), runs=2, max_batch_rows=1) as b:
             await asyncio.gather(*(b.batcher.submit([row(1.0)], soon()) for _ in range(2)))
 
     asyncio.run(main())
@@ -344,7 +391,7 @@ def test_stages_are_timed_finer_than_a_millisecond_on_uvloop() -> None:
     async def main() -> list[Inferred]:
         async with bench(model) as b:
             inferred = [await b.batcher.submit([row(1.0)], soon()) for _ in range(20)]
-            assert b.batcher._row_seconds > 0
+            assert b.batcher._text_seconds > 0
             return inferred
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -355,13 +402,13 @@ def test_stages_are_timed_finer_than_a_millisecond_on_uvloop() -> None:
 def test_metrics_tell_rows_tokens_and_padding_of_a_batch() -> None:
     async def scenario(b: Bench) -> None:
         first = await b.hold()
-        others = [await b.queue(row(1.0, length)) for length in (10, 20)]
+        others = [await b.queue(row(1.0, length)) for length in (10, 16)]
         b.model.free.set()
         await asyncio.gather(first, *others)
         sums = {
             name: b.registry.get_sample_value(f"tidegate_batch_{name}_sum", {"model": "m"})
             for name in ("rows", "tokens", "padding_ratio")
         }
-        assert sums == {"rows": 3, "tokens": 1 + 40, "padding_ratio": 0.25}
+        assert sums == {"rows": 3, "tokens": 1 + 32, "padding_ratio": 0.1875}
 
     run(scenario)

@@ -11,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from serving.batch import Ticket
 from serving.metrics import ServingMetrics
-from serving.model import ServedModel, _chunks
+from serving.model import ServedModel
+from serving.tokenizing import piece_of
 from tests import bundles
 from tests.serving.apps import MemoryMonitor
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
 from tidegate.engine import Engine
 from tidegate.errors import DeadlinePassed, InvalidInput, Overloaded, PayloadTooLarge
+from tidegate.permits import Permits
 from tidegate.preprocess import Encoded
 from tidegate.settings import Settings
 
@@ -42,7 +45,7 @@ async def served(
     device = choose("cpu", [])
     recorder, registry = MemoryMonitor(), CollectorRegistry()
     metrics = ServingMetrics(registry).of("wordpieces")
-    model = ServedModel(kind.open(bundle, device), device, Settings(**settings), recorder, metrics)
+    model = ServedModel(kind.open(bundle, device), device, Settings(**settings), recorder, metrics, Permits(2))
     yield model, recorder, registry
     await model.close()
 
@@ -90,7 +93,7 @@ def test_a_deadline_that_passes_in_the_tokenizer_is_told_and_nothing_is_recorded
     async def scenario() -> None:
         async with served(tmp_path, SlowTokenizer) as (model, recorder, registry):
             release = _gate(model)
-            with pytest.raises(DeadlinePassed, match="before the text was tokenized"):
+            with pytest.raises(DeadlinePassed, match="before the answer"):
                 await model.predict(["slow"], deadline_seconds=0.02)
             release()
             assert recorder.records == []
@@ -116,7 +119,7 @@ def test_a_text_that_is_slow_to_tokenize_does_not_hold_up_the_others(tmp_path: P
         async with served(tmp_path, SlowTokenizer) as (model, _, _registry):
             release = _gate(model)
             slow = asyncio.create_task(model.predict(["slow profit"]))
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.2)  # one thread has taken it, alone
             assert (await asyncio.wait_for(model.predict(["loss"]), 10)).answers[0].label == "negative"
             assert not slow.done()
             release()
@@ -165,12 +168,22 @@ def test_a_caller_that_leaves_is_counted_and_gives_its_places_back(tmp_path: Pat
     run(scenario)
 
 
-@given(texts=st.lists(st.text(min_size=1, max_size=12_000), max_size=8))
-def test_chunks_hold_every_text_once_and_in_order(texts: list[str]) -> None:
-    chunks = list(_chunks(texts))
+@given(texts=st.lists(st.text(min_size=1, max_size=12_000), min_size=1, max_size=8), room=st.integers(1, 20_000))
+def test_pieces_hold_every_text_once_and_in_order(texts: list[str], room: int) -> None:
+    loop = asyncio.new_event_loop()
+    ticket = Ticket(texts, 0.0, loop.create_future(), 0.0)
+    loop.close()
+    encoded = Encoded({}, length=1, words=1, unknown=0, truncated=False)
+    taken: list[str] = []
 
-    assert [text for chunk in chunks for text in chunk] == texts
-    assert all(sum(map(len, chunk[:-1])) < 10_000 for chunk in chunks)
+    while len(taken) < len(texts):
+        _, start, stop = piece_of(ticket, room)
+        assert start == len(taken) < stop
+        assert sum(map(len, texts[start : stop - 1])) < room
+        taken += texts[start:stop]
+        ticket.rows += [encoded] * (stop - start)
+
+    assert taken == texts
 
 
 def _gate(model: ServedModel) -> Callable[[], None]:

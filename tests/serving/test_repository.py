@@ -2,19 +2,24 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from threading import Event
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from serving.metrics import ServingMetrics
-from serving.repository import Repository
+from serving.repository import Planner, Repository
 from tests import bundles
 from tests.serving.apps import Running, on_gateway
+from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
-from tidegate.errors import ModelNotFound, NotReady
+from tidegate.errors import GateRefused, ModelNotFound, NotReady
+from tidegate.plan import Plan
 from tidegate.records import NullRecorder
 from tidegate.settings import Settings
+from tidegate.tunings import Planned
 
 
 def test_a_changed_byte_is_refused_by_name_and_the_others_are_served(
@@ -80,6 +85,72 @@ def test_the_champion_is_served_not_the_newest(tmp_path: Path) -> None:
         assert g.app.state.gateway.repository.get("sentiment").manifest.version == 1
 
     on_gateway(tmp_path, scenario)
+
+
+def test_a_model_runs_by_the_plan_that_the_planner_gives_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    plan = Plan(variant="fp32", runs=2, threads=1, max_batch_rows=1)
+
+    async def scenario(repository: Repository) -> None:
+        assert repository.get("wordpieces").engine.plan == plan
+        planned = repository.state("wordpieces").planned
+        assert planned is not None
+        assert planned.note == "because"
+
+    planned_by(tmp_path, lambda _bundle, _stopping: Planned(plan, "because"), scenario)
+    assert "serving wordpieces version 1, fp32 on CPU, 2 x 1 thread, one text a run: because" in caplog.messages
+
+
+def test_a_planner_that_refuses_fails_the_model_with_its_reason(tmp_path: Path) -> None:
+    def refuse(_bundle: Bundle, _stopping: Event) -> Planned:
+        raise GateRefused("no variant passes on this machine")
+
+    async def scenario(repository: Repository) -> None:
+        assert not repository.ready
+        with pytest.raises(NotReady, match="no variant passes on this machine"):
+            repository.get("wordpieces")
+
+    planned_by(tmp_path, refuse, scenario)
+
+
+def test_a_model_is_loading_while_its_planner_measures_and_closing_tells_it_to_stop(tmp_path: Path) -> None:
+    measuring, told = Event(), Event()
+
+    def measure(_bundle: Bundle, stopping: Event) -> Planned:
+        measuring.set()
+        if stopping.wait(20):
+            told.set()
+        raise NotReady("stopped")
+
+    async def main() -> None:
+        bundles.wordpieces(BundleStore(tmp_path))
+        metrics = ServingMetrics(CollectorRegistry())
+        repository = Repository(BundleStore(tmp_path), Settings(), NullRecorder(), metrics, measure)
+        repository.start(lambda: pytest.fail("it was told that models are loaded"))
+        await asyncio.to_thread(measuring.wait, 10)
+        assert repository.state("wordpieces").status == "loading"
+        await repository.close()
+        assert await asyncio.to_thread(told.wait, 5)
+
+    asyncio.run(main())
+
+
+def planned_by(home: Path, planner: Planner, scenario: Callable[[Repository], Coroutine[None, None, None]]) -> None:
+    """Run a scenario on a repository whose one model was planned by `planner`."""
+
+    async def main() -> None:
+        bundles.wordpieces(BundleStore(home))
+        metrics = ServingMetrics(CollectorRegistry())
+        repository = Repository(BundleStore(home), Settings(), NullRecorder(), metrics, planner)
+        loaded = asyncio.Event()
+        repository.start(loaded.set)
+        await asyncio.wait_for(loaded.wait(), 10)
+        await scenario(repository)
+        await repository.close()
+
+    asyncio.run(main())
 
 
 def test_an_empty_store_is_never_ready(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tidegate.bundle import Bundle, Evidence, Manifest
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.cli import app, children, console
 from tidegate.cli.options import AsJson, Home
+from tidegate.cli.tune import NoTune, tune_published
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
@@ -101,12 +102,14 @@ def export(
         bool,
         typer.Option("--trust-pickle", help="Load pickles, which may run any code; only if you trust their maker."),
     ] = False,
+    no_tune: NoTune = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn a run into a verified bundle: ONNX, quantized, compared with the source model, published."""
+    """Turn a run into a verified bundle: ONNX, quantized, compared with the source model, published, tuned."""
+    settings = Settings.load(home=home, tune=False if no_tune else None)
     bundle = export_run(
-        Settings.load(home=home),
+        settings,
         run,
         name,
         data=data,
@@ -116,9 +119,11 @@ def export(
         trust_pickle=trust_pickle,
     )
     if as_json:
+        tune_published(settings, bundle)
         console.json(bundle.manifest.model_dump(mode="json"))
         return
     show_evidence(bundle.manifest)
+    tune_published(settings, bundle)
 
 
 def show_evidence(manifest: Manifest, *, as_message: bool = False) -> None:

@@ -2,17 +2,22 @@
 
 The composition root of `serve`, `up` and `quickstart`. The rooms do not know each other: monitoring reaches
 serving as a `Recorder` and `Monitor`, demos are mounted on the app, the share guard stands in front of all.
+`run` serves from this process, or has `tidegate.cli.workers` start several that each call `serve`.
 """
 
+import asyncio
 import logging
 import signal
 import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from demos.app import mount_demos
 from demos.guard import ShareGuard
 from demos.share import ShareLinks
 from monitoring.job import MonitoringJob
@@ -22,6 +27,8 @@ from serving.repository import Repository
 from tidegate import devices, home, store
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import console
+from tidegate.cli.demo_relay import DemoRelay
+from tidegate.cli.planner import make_planner
 from tidegate.errors import BundleNotFound, NotReady, UsageError
 from tidegate.settings import Settings
 
@@ -35,7 +42,7 @@ def open_door(settings: Settings) -> socket.socket:
     check_binding(settings)
     devices.choose(settings.device, devices.available_providers())
     home.prepare(settings)
-    return _listen(settings)
+    return _take_port(settings)
 
 
 def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = False) -> None:
@@ -55,44 +62,147 @@ def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = 
         raise BundleNotFound(
             f"no bundles in {bundles.root}; start with `tidegate quickstart`, or `tidegate up RUN` for a run of yours"
         )
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself things; a line each is noise
-    url = _url(settings.host, listener)
-    database = store.open_database(settings.state_url)
-    registry = _registry()
-    job = MonitoringJob(database, bundles, settings, registry)
     failures: list[str] = []
+    url = _url(settings.host, listener)
 
-    def loaded() -> None:
-        repository: Repository = app.state.gateway.repository
-        failures.extend(f"{name}: {state.error}" for name, state in repository.states.items() if state.error)
-        if repository.ready:
+    def loaded(failed: list[str]) -> bool:
+        failures.extend(failed)
+        if not failed:
             home.write_address(settings.home, url)
             _announce(url, bundles.names(), asks_for_key=bool(settings.api_key.get_secret_value()))
-        server.should_exit = exit_when_ready
+        return exit_when_ready
 
-    app = create_app(settings, bundles, job, job, registry, on_loaded=loaded)
-    mount_demos(app, app.state.gateway)
-    guarded = ShareGuard(app, ShareLinks(database, home.signing_secret(settings.home)))
-    server = uvicorn.Server(_uvicorn_config(guarded, settings))
     try:
-        _serve(server, listener, job)
+        if settings.workers == 1:
+            log_to_stderr()
+            serve(settings, [listener], _registry(), loaded)
+        else:
+            from tidegate.cli.workers import supervise  # it builds on this module
+
+            log_to_stderr("supervisor ")
+            supervise(settings, listener, loaded)
     finally:
         if home.read_address(settings.home) == url:
             home.write_address(settings.home, "")
-        database.dispose()
     if exit_when_ready and failures:
         raise NotReady("; ".join(failures))
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket, job: MonitoringJob) -> None:
-    # uvicorn raises the signal that stopped it once more when it has shut down; by then it has done its work,
-    # and the monitoring job still has to save its open windows.
+def serve(
+    settings: Settings,
+    sockets: list[socket.socket],
+    registry: CollectorRegistry,
+    on_loaded: Callable[[list[str]], bool],
+    *,
+    demos_at: str = "",
+    listen_at_once: bool = True,
+) -> None:
+    """Serve from this process until a signal comes.
+
+    Args:
+        settings: what to serve.
+        sockets: bound, not yet listening.
+        registry: where the metrics live, and what `/metrics` shows.
+        on_loaded: called once no model is loading any more, with a line for each that failed; says whether to stop.
+        demos_at: Unix socket of the process that has the demos; empty where they are mounted here.
+        listen_at_once: answer 503 while models load; otherwise callers cannot reach this process until they have.
+    """
+    database = store.open_database(settings.state_url)
+    bundles = BundleStore(settings.bundles_dir)
+    job = MonitoringJob(database, bundles, settings, registry)
+    loaded = asyncio.Event()
+
+    def conclude() -> None:
+        loaded.set()
+        app.state.gateway.metrics.workers.set(1)
+        if on_loaded(_failed(app.state.gateway.repository)):  # and else as it is: a signal may have come meanwhile
+            server.should_exit = True
+
+    app = create_app(settings, bundles, job, job, registry, planner=make_planner(settings), on_loaded=conclude)
+    if not demos_at:
+        from demos.app import mount_demos  # Gradio: seconds and 100 MB that only the process with the demos pays
+
+        mount_demos(app, app.state.gateway)
+    front = DemoRelay(app, demos_at) if demos_at else app
+    guarded = ShareGuard(front, ShareLinks(database, home.signing_secret(settings.home)))
+    server = uvicorn.Server(_uvicorn_config(guarded, settings))
+    if not listen_at_once:
+        _hold_startup(app, lambda: loaded.is_set() or server.should_exit)
+    try:
+        _serve(server, sockets, job)
+    finally:
+        database.dispose()
+
+
+def listen(settings: Settings, *, shared: bool = False) -> socket.socket:
+    """Bind the settings' address; `shared` with other processes that say so too (SO_REUSEPORT).
+
+    Raises:
+        UsageError: it is taken, or not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise UsageError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
+            "choose another --port (0 picks a free one)"
+        ) from None
+    return listener
+
+
+def log_to_stderr(process: str = "") -> None:
+    """Show the log; `process` names this one where there are several."""
+    form = f"%(asctime)s {process}%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself things; a line each is noise
+
+
+def _failed(repository: Repository) -> list[str]:
+    return [f"{name}: {state.error}" for name, state in repository.states.items() if state.status == "failed"]
+
+
+def _hold_startup(app: Starlette, over: Callable[[], bool]) -> None:
+    """Let the app start up only when `over` says so: uvicorn does not listen before."""
+    before: Callable[[Any], Any] = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(outer: Any) -> AsyncIterator[Any]:
+        async with before(outer) as state:
+            while not over():
+                await asyncio.sleep(0.05)
+            yield state
+
+    app.router.lifespan_context = lifespan
+
+
+def _take_port(settings: Settings) -> socket.socket:
+    """Bind before anything slow happens, so that a taken port is an error at once."""
+    listener = listen(settings)
+    if settings.workers == 1:
+        return listener
+    # A shared port would also be given to a second server of this user: ask for it alone first, then share it.
+    port = listener.getsockname()[1]
+    listener.close()
+    return listen(settings.model_copy(update={"port": port}), shared=True)
+
+
+def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: MonitoringJob) -> None:
+    def leave(*_: object) -> None:
+        server.should_exit = True
+
+    # For the time before uvicorn listens to signals, and after: it raises the one that stopped it once more when it
+    # has shut down; by then it has done its work, and the monitoring job still has to save its open windows.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, leave)
     job.start()
     try:
-        server.run(sockets=[listener])
+        server.run(sockets=sockets)
     finally:
         job.stop()
 
@@ -116,22 +226,6 @@ def _uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
-
-
-def _listen(settings: Settings) -> socket.socket:
-    """Bind before anything slow happens, so that a taken port is an error at once."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-            "choose another --port (0 picks a free one)"
-        ) from None
-    return listener
 
 
 def _announce(url: str, models: list[str], *, asks_for_key: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import Home
+from tidegate.cli.tune import QUICKSTART_SECONDS, NoTune, tune_published
 from tidegate.settings import Settings
 
 
@@ -43,12 +44,13 @@ def quickstart(
     exit_when_ready: Annotated[
         bool, typer.Option(help="Stop, with exit code 0, once everything answers (for CI).")
     ] = False,
+    no_tune: NoTune = None,
     home: Home = None,
 ) -> None:
     """From nothing to served, demoed, monitored models: trains, exports and serves the examples."""
     from tidegate.cli import gateway
 
-    settings = Settings.load(home=home, port=port)
+    settings = Settings.load(home=home, port=port, tune=False if no_tune else None)
     listener = gateway.open_door(settings)
     for step, recipe in enumerate(_missing(settings), start=1):
         _make(settings, recipe, step)
@@ -70,3 +72,4 @@ def _make(settings: Settings, recipe: Recipe, step: int) -> None:
     train_example(settings, recipe.script, arguments, embedded_store=True)
     bundle = export_run(settings, f"models:/{recipe.model}@champion", recipe.model, embedded_store=True)
     show_evidence(bundle.manifest, as_message=True)
+    tune_published(settings, bundle, budget_seconds=QUICKSTART_SECONDS)

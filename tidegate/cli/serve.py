@@ -8,6 +8,7 @@ import typer
 from tidegate.bundle_store import CHAMPION, BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import Home
+from tidegate.cli.tune import NoTune, tune_published
 from tidegate.settings import Settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
@@ -20,16 +21,42 @@ OpenToAll = Annotated[
 DeviceName = Annotated[
     str | None, typer.Option("--device", help="auto, cpu or cuda:N. [default: auto]", show_default=False)
 ]
+GoalName = Annotated[
+    str | None,
+    typer.Option(
+        "--goal", help="What tuning chose for: latency or throughput. [default: throughput]", show_default=False
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes that answer, each with its share of the cores. [default: 1]", show_default=False),
+]
 
 
 @app.command()
 def serve(
-    host: Host = None, port: Port = None, device: DeviceName = None, open: OpenToAll = None, home: Home = None
+    host: Host = None,
+    port: Port = None,
+    workers: Workers = None,
+    device: DeviceName = None,
+    goal: GoalName = None,
+    no_tune: NoTune = None,
+    open: OpenToAll = None,
+    home: Home = None,
 ) -> None:
     """Serve every bundle of the store: REST, demos, metrics and monitoring."""
     from tidegate.cli import gateway
 
-    settings = Settings.load(home=home, host=host, port=port, device=device, open=open or None)
+    settings = Settings.load(
+        home=home,
+        host=host,
+        port=port,
+        workers=workers,
+        device=device,
+        goal=goal,
+        tune=False if no_tune else None,
+        open=open or None,
+    )
     gateway.run(settings, gateway.open_door(settings))
 
 
@@ -53,6 +80,7 @@ def up(
     host: Host = None,
     port: Port = None,
     device: DeviceName = None,
+    no_tune: NoTune = None,
     open: OpenToAll = None,
     home: Home = None,
 ) -> None:
@@ -60,7 +88,9 @@ def up(
     from tidegate.cli import gateway
     from tidegate.cli.export import default_name, export_run, show_evidence
 
-    settings = Settings.load(home=home, host=host, port=port, device=device, open=open or None)
+    settings = Settings.load(
+        home=home, host=host, port=port, device=device, tune=False if no_tune else None, open=open or None
+    )
     listener = gateway.open_door(settings)
     bundle = export_run(
         settings,
@@ -74,6 +104,7 @@ def up(
     )
     manifest = bundle.manifest
     show_evidence(manifest, as_message=True)
+    tune_published(settings, bundle)
     BundleStore(settings.bundles_dir).set_alias(manifest.name, CHAMPION, manifest.version)
     console.say(f"{manifest.name}: champion -> {manifest.version}")
     gateway.run(settings, listener)
