@@ -3,7 +3,7 @@ PYTHON ?= python3
 SERVE := .venv/bin
 EXPORT := .venv-export/bin
 
-.PHONY: help install demo test test-quick check format docs clean
+.PHONY: help install demo test test-quick check format bench docs clean
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ format: ## Put the code and the generated docs into their form.
 	$(SERVE)/ruff check --fix .
 	$(SERVE)/ruff format .
 	$(SERVE)/python docs/generate.py
+
+bench: test-install ## Tidegate against its peers, in pairs; needs wrk, an hour and a quiet machine.
+	@$(SERVE)/python -m benchmarks all && $(SERVE)/python -m benchmarks report
 
 clean: ## Remove the environments and caches; .tidegate (your data) stays.
 	rm -rf .venv .venv-export .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

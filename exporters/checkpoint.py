@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from exporters.convert import GRAPH, Draft
 from exporters.encoders import check_task, longest_input, padding_id
+from exporters.first_token import keep_one_token
+from exporters.invariant import invariant_int8
 from exporters.layouts import Layout
-from exporters.quantize import blockwise_int8, dynamic_int8
+from exporters.quantize import dynamic_int8, fused
 from tidegate.bundle import Postprocessing, TensorSpec, TokenizerPreprocessing, Variant
 from tidegate.errors import UnsupportedSource, UntrustedPickle
 
@@ -42,7 +44,7 @@ def draft_checkpoint(layout: Layout, folder: Path, *, trust_pickle: bool) -> Dra
         ),
         postprocessing=Postprocessing(threshold=layout.threshold, fallback_label=layout.fallback_label),
         variant=Variant(name="fp32", file=GRAPH, precision="fp32"),
-        quantizations=(dynamic_int8, blockwise_int8),
+        rewrites=(fused, dynamic_int8, invariant_int8),
         predict=lambda texts: predict(model, tokenizer, texts, max_tokens),
     )
 
@@ -121,6 +123,7 @@ def _export(model: Any, folder: Path) -> list[str]:
             reason = str(error).strip().split("\n")[0]
             raise UnsupportedSource(f"optimum cannot export {model.config.model_type!r} models: {reason}") from error
         graph = onnx.load(str(Path(scratch) / "model.onnx"))
+    keep_one_token(graph)
     onnx.save(graph, str(folder / GRAPH))
     return [node.name for node in graph.graph.input]
 

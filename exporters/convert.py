@@ -4,7 +4,7 @@ After `sources`, before `quantize` and `verify`. A `Draft` is all that the rest 
 so a new flavour is one module with one function `draft_*` and one line here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from exporters.layouts import Layout
 from tidegate.bundle import Postprocessing, Preprocessing, TensorSpec, Variant
+from tidegate.preprocess import Feeds
 
 GRAPH = "model.onnx"
 
 Predict = Callable[[Sequence[str]], NDArray[np.float64]]  # texts -> probabilities (texts, classes)
-Quantize = Callable[[Path], Variant]  # writes one more graph into the bundle folder
+# Writes one more graph into the bundle folder, from calibration texts (graph inputs, one text each). Where labels may
+# disagree too much it yields more careful versions of the same file, one after the other.
+Rewrite = Callable[[Path, Sequence[Feeds]], Iterable[Variant]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Draft:
         labels: class labels in output order.
         inputs, outputs, preprocessing, postprocessing: as in the manifest.
         variant: the graph that was written, fp32 unless somebody quantized it before.
-        quantizations: builders of smaller variants, best first; a later one is tried when those before failed.
+        rewrites: builders of faster variants; none of them is needed.
         predict: the source model itself, in process; what every variant is compared with.
     """
 
@@ -38,7 +41,7 @@ class Draft:
     preprocessing: Preprocessing
     postprocessing: Postprocessing
     variant: Variant
-    quantizations: tuple[Quantize, ...]
+    rewrites: tuple[Rewrite, ...]
     predict: Predict
 
 

@@ -1,6 +1,6 @@
 """Embedding tables in int8, one scale a row: a quarter of the size, at nearly no loss.
 
-Used by `quantize.blockwise_int8`. onnxruntime's own quantizer keeps one scale for a whole table, and the one
+Used by `invariant`. onnxruntime's own quantizer keeps one scale for a whole table, and the one
 large row then costs all others their digits: on a fine-tuned MiniLM label agreement fell from 99.9 to 99.6 %.
 Limits: Gather along axis 0 from a float32 table of `_MIN_ROWS` rows or more, used nowhere else.
 """

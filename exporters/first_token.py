@@ -20,6 +20,7 @@ _INDEX = "first_token_index"
 def keep_one_token(model: onnx.ModelProto) -> int:
     """Rewrite the model in place; returns how many nodes now work on one token instead of all."""
     graph = model.graph
+    _read_weights_directly(graph)
     gather = _reader(graph)
     if gather is None:
         return 0
@@ -32,6 +33,17 @@ def keep_one_token(model: onnx.ModelProto) -> int:
         graph.initializer.append(numpy_helper.from_array(np.asarray(0, dtype=np.int64), f"{_INDEX}_left"))
         gather.input[1] = f"{_INDEX}_left"
     return len(region)
+
+
+def _read_weights_directly(graph: onnx.GraphProto) -> None:
+    """Weights that are equal are exported once, and reach their other readers through Identity nodes."""
+    weights = {tensor.name for tensor in graph.initializer}
+    shared = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity" and n.input[0] in weights}
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = shared.get(name, name)
+    if shared:
+        _replace_nodes(graph, (node for node in graph.node if not shared.keys() & set(node.output)))
 
 
 def _reader(graph: onnx.GraphProto) -> onnx.NodeProto | None:

@@ -1,11 +1,11 @@
 """`int8-invariant`: int8 that batches. Calibrates a float32 graph on texts, then rewrites its dense layers.
 
-Used by `pipeline` beside `quantize`; the rewriting itself is `int8_graph`. `most_sensitive` ranks the dense layers by
-what quantizing each alone does to the logits, so that the gate can leave the worst in float32 until labels agree.
+Used by `pipeline` beside `quantize`; the rewriting itself is `int8_graph`. `most_sensitive` ranks dense
+layers by what quantizing them alone does to the logits, so that the worst can stay in float32 until labels agree.
 Limits: what `int8_graph.dense_layers` finds; a graph without any is refused.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +22,48 @@ from tidegate.devices import hardware
 from tidegate.errors import UnsupportedSource
 from tidegate.preprocess import Feeds
 
-CALIBRATION_TEXTS = 256  # 128 gave the same ranges within 4 %; more adds seconds
-_PROBES = 48  # texts on which each layer's harm is measured
+_PROBES = 48  # texts on which the harm of quantizing a layer is measured
+_CAREFUL = (1, 2, 4, 8)  # how many of the most sensitive activations stay in float32, if labels disagree
 
 
-def invariant_int8(folder: Path, feeds: Sequence[Feeds], keep: frozenset[str] = frozenset()) -> Variant:
-    """Write `model.int8-invariant.onnx` beside the float32 graph of `folder`.
+def invariant_int8(folder: Path, feeds: Sequence[Feeds]) -> Iterator[Variant]:
+    """Write `model.int8-invariant.onnx` beside the float32 graph of `folder`, then ever more careful ones.
 
     Args:
         folder: holds `model.onnx`.
         feeds: graph inputs of calibration texts, one text each.
-        keep: dense layers that stay in float32, by the name of their MatMul.
+
+    Yields:
+        The variant each time its file is written: all in int8 first, then with more and more of the most sensitive
+        activations' layers left in float32.
 
     Raises:
         UnsupportedSource: the graph has no dense layer with a weight matrix.
     """
-    model = onnx.load(str(folder / GRAPH))
+    model = _load(folder)
+    ranges = calibrate(model, feeds)
+    yield _write(model, ranges, frozenset(), folder)
+    ranked = most_sensitive(model, ranges, feeds[:_PROBES])
+    for count in _CAREFUL:
+        yield _write(model, ranges, frozenset(name for group in ranked[:count] for name in group), folder)
+
+
+def _load(folder: Path) -> onnx.ModelProto:
+    try:
+        model = onnx.load(str(folder / GRAPH))
+    except Exception as error:  # protobuf's own errors
+        raise UnsupportedSource(f"variant int8-invariant cannot be made: {type(error).__name__}") from error
     if not dense_layers(model.graph):
         raise UnsupportedSource("variant int8-invariant cannot be made: the graph has no MatMul with a weight matrix")
-    rewrite(model, calibrate(model, feeds), keep, _levels())
-    compact_embeddings(model)
+    return model
+
+
+def _write(model: onnx.ModelProto, ranges: Mapping[str, Range], keep: frozenset[str], folder: Path) -> Variant:
+    rewritten = _copy(model)
+    rewrite(rewritten, ranges, keep, _levels())
+    compact_embeddings(rewritten)
     file = "model.int8-invariant.onnx"
-    onnx.save(model, str(folder / file))
+    onnx.save(rewritten, str(folder / file))
     return Variant(name="int8-invariant", file=file, precision="int8", one_thread_runs=True)
 
 
@@ -52,7 +72,7 @@ def calibrate(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> dict[str, Range
     fed = {layer.activation for layer in dense_layers(model.graph)}
     names = [name for name in normalised(model.graph) if name in fed]
     seen: dict[str, Range] = {}
-    for arrays in _observed(model, names, feeds[:CALIBRATION_TEXTS]):
+    for arrays in _observed(model, names, feeds):
         for name, array in zip(names, arrays, strict=True):
             flat = array.reshape(-1, array.shape[-1])  # (tokens, channels)
             low, high = flat.min(axis=0), flat.max(axis=0)
@@ -61,20 +81,31 @@ def calibrate(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> dict[str, Range
     return seen
 
 
-def most_sensitive(folder: Path, feeds: Sequence[Feeds]) -> list[str]:
-    """Names of the dense layers, the one first whose quantization alone moves the logits most (mean squares)."""
-    model = onnx.load(str(folder / GRAPH))
-    ranges = calibrate(model, feeds)
-    names = [layer.name for layer in dense_layers(model.graph)]
-    probes = feeds[:_PROBES]
+def most_sensitive(
+    model: onnx.ModelProto, ranges: Mapping[str, Range], probes: Sequence[Feeds]
+) -> list[tuple[str, ...]]:
+    """Names of the dense layers, grouped by the activation they read.
+
+    First the group whose quantization alone moves the logits most (mean squares over the probes).
+    """
+    groups: dict[str, list[str]] = {}
+    for layer in dense_layers(model.graph):
+        groups.setdefault(layer.activation, []).append(layer.name)
+    everything = frozenset(name for names in groups.values() for name in names)
     exact = _answers(model, probes)
-    harm = {}
-    for name in names:
-        alone = onnx.ModelProto()
-        alone.CopyFrom(model)
-        rewrite(alone, ranges, frozenset(names) - {name}, _levels())
-        harm[name] = float(((_answers(alone, probes) - exact) ** 2).mean())
-    return sorted(names, key=lambda name: -harm[name])
+
+    def harm(names: Sequence[str]) -> float:
+        alone = _copy(model)
+        rewrite(alone, ranges, everything - set(names), _levels())
+        return float(((_answers(alone, probes) - exact) ** 2).mean())
+
+    return sorted(map(tuple, groups.values()), key=lambda names: -harm(names))
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _levels() -> int:
@@ -94,8 +125,7 @@ def _observed(model: onnx.ModelProto, names: Sequence[str], feeds: Sequence[Feed
     """Tensors of a graph, by name, for each text."""
     import onnxruntime
 
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    watched = _copy(model)
     outputs = {output.name for output in watched.graph.output}
     watched.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names if name not in outputs

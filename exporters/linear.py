@@ -5,7 +5,7 @@ or LogisticRegression. Whatever cannot be written down as data (callables given 
 is refused by name. One quantization: int8 coefficients with one scale a class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from exporters.pickles import load_pipeline
 from tidegate import tfidf
 from tidegate.bundle import Postprocessing, TensorSpec, TfidfPreprocessing, Variant
 from tidegate.errors import UnsupportedSource
+from tidegate.preprocess import Feeds
 
 _VECTORIZERS = ("TfidfVectorizer", "CountVectorizer")
 _CLASSIFIERS = ("SGDClassifier(loss='log_loss')", "LogisticRegression")
@@ -33,9 +34,9 @@ def draft_linear(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
     tfidf.dump(vectorizer_of(vectorizer, transformer), folder / "vectorizer.json")
     onnx.save(linear_graph(coefficients, intercept, squash), str(folder / GRAPH))
 
-    def int8(folder: Path) -> Variant:
+    def int8(folder: Path, _feeds: Sequence[Feeds]) -> Iterator[Variant]:
         onnx.save(linear_graph(coefficients, intercept, squash, int8=True), str(folder / "model.int8.onnx"))
-        return Variant(name="int8", file="model.int8.onnx", precision="int8")
+        yield Variant(name="int8", file="model.int8.onnx", precision="int8")
 
     def predict(texts: Sequence[str]) -> NDArray[np.float64]:
         return np.asarray(pipeline.predict_proba(list(texts)), dtype=np.float64)
@@ -52,7 +53,7 @@ def draft_linear(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
             activation="none", threshold=layout.threshold, fallback_label=layout.fallback_label
         ),
         variant=Variant(name="fp32", file=GRAPH, precision="fp32"),
-        quantizations=(int8,),
+        rewrites=(int8,),
         predict=predict,
     )
 

@@ -1,16 +1,14 @@
-"""Smaller, faster graphs of a transformer. Each function writes one more variant into the bundle folder.
+"""Faster graphs of a transformer by the tools of others. Each function writes one more variant into the bundle folder.
 
-`dynamic_int8`: int8 weights per channel, activations quantized per run over the whole tensor; the fastest on one
-text, and it depends on batch-mates (facts: 7 of 721 labels flip), so it is served one text a run.
-`blockwise_int8`: int8 weights in blocks of 32, activations quantized per row and block; independent of
-batch-mates and closer to the source. Measured on a MiniLM fine-tuned on 3,404 financial sentences, 721 held out,
-Sapphire Rapids, 1 thread: fp32 7.3 ms; dynamic 2.8 ms, 98.8 % of labels agree, largest difference 0.29;
-blockwise 5.2 ms, 99.9 %, 0.03, no label depends on the batch.
+`fused`: onnxruntime's own fusions for transformers (attention in one node), float32.
+`dynamic_int8`: int8 weights per channel, activations quantized per run over the whole tensor; it depends on
+batch-mates (facts: 7 of 721 labels flip), so it is served one text a run. `exporters.invariant` makes int8 that
+batches. After `checkpoint` exports the float32 graph; `verify` judges what comes out.
 """
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,32 @@ from exporters.convert import GRAPH
 from tidegate.bundle import Variant
 from tidegate.devices import hardware
 from tidegate.errors import UnsupportedSource
-
-_BLOCK = 32  # 16: as accurate and slower; 64 and 128: faster, 99.6 % agreement
-_INT8_COMPUTE = 4  # MatMulNBits accuracy_level: activations in int8, products in int32
+from tidegate.preprocess import Feeds
 
 
-def dynamic_int8(folder: Path) -> Variant:
+def fused(folder: Path, _feeds: Sequence[Feeds]) -> Iterator[Variant]:
+    """Attention and GELU in one node each, by onnxruntime's optimizer for transformers.
+
+    Raises:
+        UnsupportedSource: it finds no attention to fuse.
+    """
+    import onnx
+    from onnxruntime.transformers import optimizer
+
+    with _mapped("fused"):
+        logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
+        onnx.load(str(folder / GRAPH))  # the optimizer leaves a temporary folder behind when it cannot read the file
+        # "bert" stands for every encoder; 0 heads and width: read from the graph.
+        graph = optimizer.optimize_model(
+            str(folder / GRAPH), "bert", 0, 0, optimization_options=_fusions(), opt_level=0, verbose=False
+        )
+        if not graph.get_fused_operator_statistics().get("MultiHeadAttention"):
+            raise UnsupportedSource("onnxruntime finds no attention that it can fuse")
+        graph.save_model_to_file(str(folder / "model.fused.onnx"))
+    yield Variant(name="fused", file="model.fused.onnx", precision="fp32")
+
+
+def dynamic_int8(folder: Path, _feeds: Sequence[Feeds]) -> Iterator[Variant]:
     """Dynamic int8 per channel, for the CPU at hand, by optimum's ORTQuantizer."""
     from optimum.onnxruntime import ORTQuantizer
 
@@ -33,27 +51,17 @@ def dynamic_int8(folder: Path) -> Variant:
         quantizer = ORTQuantizer.from_pretrained(folder, file_name=GRAPH)
         quantizer.quantize(save_dir=scratch, quantization_config=_configuration(), file_suffix="int8")
         (Path(scratch) / "model_int8.onnx").replace(folder / "model.int8.onnx")
-    return Variant(name="int8", file="model.int8.onnx", precision="int8", max_batch_size=1, one_thread_runs=True)
+    yield Variant(name="int8", file="model.int8.onnx", precision="int8", max_batch_size=1, one_thread_runs=True)
 
 
-def blockwise_int8(folder: Path) -> Variant:
-    """Block-wise int8 weights, row-wise int8 embeddings, activations in int8 per row and block, by onnxruntime."""
-    import onnx
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+def _fusions() -> Any:
+    """Without SkipLayerNormalization, whose kernel is scalar on CPUs (see `tidegate.session`)."""
+    from onnxruntime.transformers.fusion_options import FusionOptions
 
-    from exporters.embeddings import compact_embeddings
-
-    logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.WARNING)
-    file = "model.int8-blockwise.onnx"
-    with _mapped("int8-blockwise"):
-        model = onnx.load(str(folder / GRAPH))
-        compact_embeddings(model)
-        quantizer = MatMulNBitsQuantizer(
-            model, bits=8, block_size=_BLOCK, is_symmetric=True, accuracy_level=_INT8_COMPUTE
-        )
-        quantizer.process()
-        quantizer.model.save_model_to_file(str(folder / file), use_external_data_format=False)
-    return Variant(name="int8-blockwise", file=file, precision="int8", one_thread_runs=True)
+    options = FusionOptions("bert")
+    options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = options.enable_embed_layer_norm = False
+    options.use_multi_head_attention = True
+    return options
 
 
 def _configuration() -> Any:
@@ -75,6 +83,6 @@ def _configuration() -> Any:
 def _mapped(variant: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # the quantizers raise bare classes for graphs that they cannot rewrite
+    except Exception as error:  # the tools raise bare classes for graphs that they cannot rewrite
         reason = str(error).strip().split("\n")[0]
         raise UnsupportedSource(f"variant {variant} cannot be made: {type(error).__name__}: {reason}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.exporters.models import EVALUATION, plain_folder, write_rows
-from tests.exporters.test_pipeline import batch_dependent
+from tests.exporters.test_pipeline import random_answers
 from tidegate.bundle_store import BundleStore
 from tidegate.cli.children import ANSWER_FILE
 from tidegate.cli.export import export_run
@@ -70,7 +70,7 @@ def test_when_every_variant_is_refused_the_table_is_printed(tmp_path: Path, capf
     settings = Settings(home=tmp_path / "home", export_python=sys.executable)
     data = write_rows(tmp_path / "rows.csv", EVALUATION)
     with pytest.raises(GateRefused, match="nothing was published"):
-        export_run(settings, str(batch_dependent(tmp_path / "run")), "m", data=data)
+        export_run(settings, str(random_answers(tmp_path / "run")), "m", data=data)
     printed = capfd.readouterr()
     assert printed.out == ""
     assert f"every variant was refused; verified on {len(EVALUATION)} texts" in printed.err

@@ -40,13 +40,13 @@ def test_an_exported_model_is_taken_as_it_is(ready: Path, tmp_path: Path) -> Non
 
 
 def test_a_graph_that_was_quantized_dynamically_is_served_one_text_a_run(ready: Path, tmp_path: Path) -> None:
-    dynamic_int8(ready)
+    next(dynamic_int8(ready, []))
     (ready / "model.int8.onnx").replace(ready / "model.onnx")
     out = tmp_path / "out"
     out.mkdir()
     draft = draft_ready(recognise(ready), out)
     assert (draft.variant.name, draft.variant.precision, draft.variant.max_batch_size) == ("int8", "int8", 1)
-    assert draft.quantizations == ()
+    assert draft.rewrites == ()
     together = draft.predict(TEXTS)
     np.testing.assert_allclose(draft.predict(TEXTS[:1])[0], together[0], atol=1e-6)
 
