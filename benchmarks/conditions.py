@@ -1,0 +1,37 @@
+"""When, on what and with which versions a part was measured; what a figure is worth nothing without."""
+
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from benchmarks.opening import plan_of
+from benchmarks.peers.catalog import Peer
+from benchmarks.results import Conditions
+from benchmarks.workspace import Workspace
+from tidegate import devices
+
+_OURS = ("tidegate", "onnxruntime", "tokenizers", "starlette", "uvicorn", "numpy", "onnxruntime-ep-openvino")
+
+
+def conditions(workspace: Workspace, texts: int, peer: Peer | None = None) -> Conditions:
+    """The conditions of a measurement that just ended."""
+    manifest = workspace.bundle().manifest
+    theirs = dict(requirement.split("==") for requirement in peer.requirements) if peer else {}
+    return Conditions(
+        date=datetime.now(UTC).replace(microsecond=0),
+        machine=devices.hardware(),
+        command=" ".join(["python -m benchmarks", *sys.argv[1:]]),
+        versions=_installed() | {f"{peer.name}: {name}": number for name, number in theirs.items() if peer},
+        model=f"{manifest.name} {manifest.version}: {manifest.description} Tidegate runs {plan_of(workspace)}.",
+        texts=texts,
+    )
+
+
+def _installed() -> dict[str, str]:
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for name in _OURS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # the extra `intel` is not everywhere
+            continue
+    return found
