@@ -16,36 +16,36 @@ from onnx import TensorProto, helper
 
 from exporters.convert import GRAPH
 from exporters.embeddings import compact_embeddings
-from exporters.int8_graph import Range, dense_layers, normalised, rewrite
+from exporters.int8_graph import Range, dense_layers, rewrite
 from tidegate.bundle import Variant
 from tidegate.devices import hardware
 from tidegate.errors import UnsupportedSource
 from tidegate.preprocess import Feeds
 
 _PROBES = 48  # texts on which the harm of quantizing a layer is measured
-_CAREFUL = (1, 2, 4, 8)  # how many of the most sensitive activations stay in float32, if labels disagree
+_CAREFUL = (1, 2, 4)  # how many of the most sensitive activations stay in float32, if labels disagree
 
 
 def invariant_int8(folder: Path, feeds: Sequence[Feeds]) -> Iterator[Variant]:
-    """Write `model.int8-invariant.onnx` beside the float32 graph of `folder`, then ever more careful ones.
+    """Write int8 graphs beside the float32 graph of `folder`, each more careful than the one before.
 
     Args:
         folder: holds `model.onnx`.
         feeds: graph inputs of calibration texts, one text each.
 
     Yields:
-        The variant each time its file is written: all in int8 first, then with more and more of the most sensitive
-        activations' layers left in float32.
+        Versions of one variant, each in a file of its own: all in int8 first, then with more and more of the most
+        sensitive activations' layers left in float32.
 
     Raises:
         UnsupportedSource: the graph has no dense layer with a weight matrix.
     """
     model = _load(folder)
     ranges = calibrate(model, feeds)
-    yield _write(model, ranges, frozenset(), folder)
+    yield _write(model, ranges, (), folder)
     ranked = most_sensitive(model, ranges, feeds[:_PROBES])
     for count in _CAREFUL:
-        yield _write(model, ranges, frozenset(name for group in ranked[:count] for name in group), folder)
+        yield _write(model, ranges, ranked[:count], folder)
 
 
 def _load(folder: Path) -> onnx.ModelProto:
@@ -58,27 +58,30 @@ def _load(folder: Path) -> onnx.ModelProto:
     return model
 
 
-def _write(model: onnx.ModelProto, ranges: Mapping[str, Range], keep: frozenset[str], folder: Path) -> Variant:
+def _write(model: onnx.ModelProto, ranges: Mapping[str, Range], keep: Sequence[Sequence[str]], folder: Path) -> Variant:
     rewritten = _copy(model)
-    rewrite(rewritten, ranges, keep, _levels())
+    rewrite(rewritten, ranges, frozenset(name for group in keep for name in group), _levels())
     compact_embeddings(rewritten)
-    file = "model.int8-invariant.onnx"
+    file = f"model.int8-invariant{f'-{len(keep)}' if keep else ''}.onnx"
     onnx.save(rewritten, str(folder / file))
     return Variant(name="int8-invariant", file=file, precision="int8", one_thread_runs=True)
 
 
 def calibrate(model: onnx.ModelProto, feeds: Sequence[Feeds]) -> dict[str, Range]:
-    """Ranges of the normalisations that feed dense layers, per channel, over all texts."""
-    fed = {layer.activation for layer in dense_layers(model.graph)}
-    names = [name for name in normalised(model.graph) if name in fed]
+    """Ranges of what feeds the dense layers, over all texts."""
+    names = list(dict.fromkeys(layer.activation for layer in dense_layers(model.graph)))
     seen: dict[str, Range] = {}
     for arrays in _observed(model, names, feeds):
         for name, array in zip(names, arrays, strict=True):
-            flat = array.reshape(-1, array.shape[-1])  # (tokens, channels)
-            low, high = flat.min(axis=0), flat.max(axis=0)
-            known = seen.get(name, Range(low, high))
-            seen[name] = Range(np.minimum(known.low, low), np.maximum(known.high, high))
+            tokens = array.reshape(-1, array.shape[-1])  # (tokens, channels)
+            here = Range(tokens.min(axis=0), tokens.max(axis=0), float(tokens.max(axis=1).min()))
+            seen[name] = _wider(seen[name], here) if name in seen else here
     return seen
+
+
+def _wider(one: Range, other: Range) -> Range:
+    low, high = np.minimum(one.low, other.low), np.maximum(one.high, other.high)
+    return Range(low, high, min(one.least_peak, other.least_peak))
 
 
 def most_sensitive(

@@ -161,16 +161,19 @@ def _compare(plan: _Plan, yard: Yardstick, folder: Path, work: Path, say: Say) -
 def _careful_enough(
     plan: _Plan, versions: Iterable[Variant], yard: Yardstick, folder: Path, work: Path, say: Say
 ) -> Candidate:
-    """The first version of a variant whose labels agree well enough, or the last one that there is."""
-    candidate = None
+    """The first version of a variant whose labels agree well enough, else the one that agrees best; one file stays."""
+    tried: list[Candidate] = []
     for variant in versions:
-        candidate = _measure(plan, variant, yard, folder, work, say)
-        if candidate.evidence.agreement >= GOOD_AGREEMENT:
+        tried.append(_measure(plan, variant, yard, folder, work, say))
+        agreement = tried[-1].evidence.agreement
+        if agreement >= GOOD_AGREEMENT:
             break
-        say(f"variant {variant.name} agrees on {candidate.evidence.agreement:.2%} of labels")
-    if candidate is None:
-        raise UnsupportedSource("a rewriting made no variant")
-    return candidate
+        say(f"variant {variant.name} agrees on {agreement:.2%} of labels, and {GOOD_AGREEMENT:.1%} is the aim")
+    best = max(tried, key=lambda candidate: candidate.evidence.agreement)
+    for candidate in tried:
+        if candidate is not best:
+            (folder / candidate.variant.file).unlink()
+    return best
 
 
 def _if_faster(candidate: Candidate, plain: Candidate, say: Say) -> Candidate:
