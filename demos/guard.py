@@ -109,6 +109,8 @@ def token_of(scope: Scope) -> Token | None:
 
     Several different ones, which no honest browser sends, count as one that does not hold.
     """
+    if not scope.get("query_string") and all(name != b"cookie" for name, _ in scope["headers"]):
+        return None  # most requests of programs, at no cost
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     values = {value for name, value in query if name == PARAMETER}
     from_query = bool(values)

@@ -56,7 +56,9 @@ def create_app(
             await repository.close()
 
     app = FastAPI(title="Tidegate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.gateway = Gateway(settings, repository, monitor, metrics, registry)
+    gateway = Gateway(settings, repository, monitor, metrics, registry)
+    app.state.gateway = gateway
+    predict.install(app, gateway)
     key = settings.api_key.get_secret_value()
     if key:
         app.add_middleware(ApiKeyAuth, api_key=key)

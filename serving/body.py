@@ -6,30 +6,83 @@ clients that send all before they read would never see the answer. Only JSON in 
 must be unpacked first could unpack to anything.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope
 
 from tidegate.errors import InvalidInput, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from tidegate.settings import Settings
 
 
+@dataclass(slots=True)
+class Head:
+    """The headers that matter to a request with a JSON body, from one pass over all of them; empty when not sent."""
+
+    content_type: bytes = b""
+    content_encoding: bytes = b""
+    content_length: bytes = b""
+    deadline: bytes = b""
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Read the headers of a request; servers hand their names over in lower case (ASGI)."""
+        head = cls()
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                head.content_type = value
+            elif name == b"content-length":
+                head.content_length = value
+            elif name == b"content-encoding":
+                head.content_encoding = value
+            elif name == b"x-deadline-ms":
+                head.deadline = value
+        return head
+
+
 async def read_json(request: Request, settings: Settings) -> Any:
-    """The decoded body.
+    """The decoded body; raises what `read_body` and `decode_json` raise."""
+    return decode_json(await read_body(Head.of(request.scope), request.receive, settings.max_body_bytes))
+
+
+def decode_json(body: bytes) -> Any:
+    """A document from its bytes.
 
     Raises:
-        UnsupportedMediaType: not `application/json`, or compressed.
-        PayloadTooLarge: more than `max_body_bytes`.
         MalformedRequest: not JSON, or not UTF-8 (half surrogates included).
     """
-    _check_type(request.headers)
-    body = await _read(request, settings.max_body_bytes)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedRequest(f"the body is not JSON in UTF-8: {error.msg} at character {error.pos}") from None
+
+
+async def read_body(head: Head, receive: Receive, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        UnsupportedMediaType: not `application/json`, or compressed.
+        PayloadTooLarge: more than `limit` bytes.
+        ClientDisconnect: the caller left before all of it had come.
+    """
+    _check_type(head)
+    if head.content_length.isdigit() and int(head.content_length[:20]) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        if not message.get("more_body", False):
+            return b"".join([*chunks, chunk]) if chunks else chunk
+        chunks.append(chunk)
 
 
 def json_object(document: Any, keys: tuple[str, ...], pointer: str = "") -> dict[str, Any]:
@@ -54,32 +107,17 @@ def json_type(value: Any) -> str:
     return names.get(type(value), "null")
 
 
-def _check_type(headers: Mapping[str, str]) -> None:
-    sent = headers.get("content-type", "")
-    if sent.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMediaType(f"content-type is {sent[:80]!r}; send application/json")
-    coding = headers.get("content-encoding", "identity")
-    if coding.strip().lower() != "identity":
-        raise UnsupportedMediaType(f"content-encoding {coding[:80]!r} is not read; send the body uncompressed")
+def _check_type(head: Head) -> None:
+    sent = head.content_type
+    if sent != b"application/json" and sent.partition(b";")[0].strip().lower() != b"application/json":
+        raise UnsupportedMediaType(f"content-type is {_shown(sent)}; send application/json")
+    coding = head.content_encoding
+    if coding and coding.strip().lower() != b"identity":
+        raise UnsupportedMediaType(f"content-encoding {_shown(coding)} is not read; send the body uncompressed")
 
 
-async def _read(request: Request, limit: int) -> bytes:
-    declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and int(declared[:20]) > limit:
-        raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await request.receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        if not message.get("more_body", False):
-            return b"".join([*chunks, chunk]) if chunks else chunk
-        chunks.append(chunk)
+def _shown(value: bytes) -> str:
+    return repr(value[:80].decode("latin-1"))
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

@@ -5,7 +5,7 @@ for a single one. Rankings hold every label unless `parameters.top_k` says fewer
 because this is the hot route; `serving.schemas` documents the same shapes. Before: `serving.body`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,17 +71,17 @@ def decode_feedback(document: Any) -> FeedbackRequest:
         raise InvalidInput(fault["msg"], pointer=pointer) from None
 
 
-def decode_deadline(headers: Mapping[str, str]) -> float | None:
-    """Seconds the caller waits, from `x-deadline-ms`; None without one.
+def decode_deadline(sent: bytes) -> float | None:
+    """Seconds the caller waits, from the value of `x-deadline-ms`; None when it is empty.
 
     Raises:
         MalformedRequest: not a whole number of milliseconds, 1 or more.
     """
-    sent = headers.get(DEADLINE_HEADER)
-    if sent is None:
+    if not sent:
         return None
-    if not (sent.isascii() and sent.isdecimal()) or len(sent) > 10 or int(sent) == 0:
-        raise MalformedRequest(f"{DEADLINE_HEADER} is {sent[:80]!r}; send whole milliseconds, 1 or more")
+    if not sent.isdigit() or len(sent) > 10 or int(sent) == 0:
+        shown = sent[:80].decode("latin-1")
+        raise MalformedRequest(f"{DEADLINE_HEADER} is {shown!r}; send whole milliseconds, 1 or more")
     return int(sent) / 1e3
 
 
@@ -92,18 +92,16 @@ def encode_answer(question: Question, predictions: Predictions, labels: Sequence
     return orjson.dumps([_ranking(answer, labels, question.top_k) for answer in predictions.answers])
 
 
-def answer_headers(predictions: Predictions) -> dict[str, str]:
+def answer_headers(predictions: Predictions) -> list[tuple[bytes, bytes]]:
     """Headers of every prediction answer; `server-timing` counts in milliseconds (W3C Server Timing)."""
     timings = predictions.timings
-    return {
-        "x-prediction-id": predictions.request_id,
-        "x-model-version": str(predictions.version),
-        "x-variant": predictions.variant,
-        "server-timing": (
-            f"queue;dur={timings.queue * 1e3:.3f}, tokenize;dur={timings.tokenize * 1e3:.3f}, "
-            f"infer;dur={timings.infer * 1e3:.3f}"
-        ),
-    }
+    stages = (timings.queue * 1e3, timings.tokenize * 1e3, timings.infer * 1e3)
+    return [
+        (b"x-prediction-id", predictions.request_id.encode()),
+        (b"x-model-version", b"%d" % predictions.version),
+        (b"x-variant", predictions.variant.encode()),
+        (b"server-timing", b"queue;dur=%.3f, tokenize;dur=%.3f, infer;dur=%.3f" % stages),
+    ]
 
 
 def _texts(inputs: Any, settings: Settings) -> Sequence[str]:

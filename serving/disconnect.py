@@ -8,7 +8,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from starlette.requests import Request
+from starlette.types import Receive
 
 _PATIENCE_SECONDS = 0.02
 
@@ -18,10 +18,10 @@ class CallerLeft(Exception):
 
 
 class WhileConnected:
-    """`async with WhileConnected(request):` raises `CallerLeft` out of the block when the caller is gone."""
+    """`async with WhileConnected(receive):` raises `CallerLeft` out of the block when the caller is gone."""
 
-    def __init__(self, request: Request) -> None:
-        self._receive = request.receive
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
         self._left = False
         self._watch: asyncio.Task[None] | None = None
 

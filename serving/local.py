@@ -5,6 +5,8 @@ A loopback address says nothing of who is behind a tunnel to it, and a web page 
 guard in front has judged them. Not in the way when there is a key, or when `--open` was said.
 """
 
+from functools import lru_cache
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.auth import OPEN_PATHS, SHARE_KEY, is_loopback
@@ -40,6 +42,11 @@ class LocalOnly:
             await send({"type": "websocket.close", "code": 1008, "reason": "this server answers this machine alone"})
 
 
+@lru_cache(maxsize=256)
+def _names_this_machine(host: bytes) -> bool:
+    return is_loopback(_without_port(host.decode("latin-1")))
+
+
 def is_local(scope: Scope) -> bool:
     """Whether no proxy handed it on, and its Host is a loopback name or address."""
     host = b""
@@ -48,7 +55,7 @@ def is_local(scope: Scope) -> bool:
             return False
         if name == b"host":
             host = value
-    return is_loopback(_without_port(host.decode("latin-1")))
+    return _names_this_machine(host)
 
 
 def _without_port(host: str) -> str:

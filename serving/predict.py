@@ -1,20 +1,30 @@
-"""`POST /models/{m}/predict`: the hot route. Read once, decode, predict, encode; nothing else."""
+"""`POST /models/{m}/predict`: the hot route. Read once, decode, predict, encode; nothing else.
+
+`HotRoute` is ASGI and stands before the router, behind the key: no routing, no dependency resolution, no request or
+response objects on its way (docs/explanation/performance.md has what that saves). The FastAPI route below it documents
+the same address and answers by the same function, should anything else stand in front.
+"""
 
 from typing import Any
 
-from fastapi import APIRouter
-from starlette.requests import Request
+from fastapi import APIRouter, FastAPI
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import codec
-from serving.body import read_json
-from serving.disconnect import WhileConnected
+from serving.body import Head, decode_json, read_body
+from serving.disconnect import CallerLeft, WhileConnected
 from serving.gateway import Gateway
 from serving.lean_route import LeanRoute, documented, problems
+from serving.metrics import ABANDONED
+from serving.problems import problem
 from serving.schemas import DetailedPredictions, LabelScore, PredictRequest
 from tidegate.errors import ModelNotFound, TidegateError
 
 router = APIRouter(route_class=LeanRoute)
+
+_PREFIX, _SUFFIX = "/models/", "/predict"
 
 _DEADLINE: dict[str, Any] = {
     "name": codec.DEADLINE_HEADER,
@@ -29,6 +39,54 @@ _ANSWER_HEADERS = {
     "x-variant": "Its variant.",
     "server-timing": "Milliseconds in queue, tokenize and infer (W3C Server Timing).",
 }
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class HotRoute:
+    """Answers predictions itself and hands everything else on."""
+
+    def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
+        self._app = app
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on."""
+        name = _model_of(scope)
+        if name is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            body, headers = await answer(self._gateway, name, scope, receive)
+        except TidegateError as error:
+            await problem(error, scope)(scope, receive, send)
+        except (CallerLeft, ClientDisconnect):
+            await Response(status_code=ABANDONED)(scope, receive, send)  # the server throws it away
+        else:
+            headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+
+async def answer(gateway: Gateway, name: str, scope: Scope, receive: Receive) -> tuple[bytes, Headers]:
+    """Body and headers of the answer to one request.
+
+    Raises:
+        TidegateError: whatever stands in the way of one.
+        CallerLeft, ClientDisconnect: nobody waits for it.
+    """
+    try:
+        model = gateway.repository.get(name)
+        head = Head.of(scope)
+        deadline_seconds = codec.decode_deadline(head.deadline)
+        document = decode_json(await read_body(head, receive, gateway.settings.max_body_bytes))
+        question = codec.decode_question(document, gateway.settings)
+    except TidegateError as error:
+        gateway.metrics.refuse("" if isinstance(error, ModelNotFound) else name, error.status)
+        raise
+    async with WhileConnected(receive):
+        predictions = await model.predict(question.texts, deadline_seconds)
+    return codec.encode_answer(question, predictions, model.manifest.labels), codec.answer_headers(predictions)
 
 
 @router.post(
@@ -49,15 +107,26 @@ _ANSWER_HEADERS = {
 async def predict(request: Request) -> Response:
     """Answer one text or a list of texts."""
     gateway: Gateway = request.app.state.gateway
-    name = request.path_params["model"]
-    try:
-        model = gateway.repository.get(name)
-        deadline_seconds = codec.decode_deadline(request.headers)
-        question = codec.decode_question(await read_json(request, gateway.settings), gateway.settings)
-    except TidegateError as error:
-        gateway.metrics.refuse("" if isinstance(error, ModelNotFound) else name, error.status)
-        raise
-    async with WhileConnected(request):
-        predictions = await model.predict(question.texts, deadline_seconds)
-    body = codec.encode_answer(question, predictions, model.manifest.labels)
-    return Response(body, headers=codec.answer_headers(predictions), media_type="application/json")
+    body, headers = await answer(gateway, request.path_params["model"], request.scope, request.receive)
+    response = Response(body, media_type="application/json")
+    response.raw_headers.extend(headers)
+    return response
+
+
+def install(app: FastAPI, gateway: Gateway) -> None:
+    """Put the hot route before the router; middleware that is added later stands in front of it."""
+    app.add_middleware(HotRoute, gateway=gateway)
+
+
+def _model_of(scope: Scope) -> str | None:
+    """Which model a request asks to predict; None when it asks for something else."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    if root and path.startswith(f"{root}/"):
+        path = path[len(root) :]
+    if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)):
+        return None
+    name = path[len(_PREFIX) : -len(_SUFFIX)]
+    return name if name and "/" not in name else None

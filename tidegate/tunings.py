@@ -61,11 +61,16 @@ class Tuning(BaseModel):
     trials: tuple[Trial, ...]
 
     def best(self, goal: Goal) -> Trial | None:
-        """The accepted trial that is best for a goal, the most exact of those as good; None when none was accepted."""
+        """The accepted trial that is best for a goal; None when none was accepted.
+
+        Of those as good the most exact one, then the one whose runs are shortest: others wait behind a run.
+        """
         accepted = [trial for trial in self.trials if trial.accepted and _cost(trial, goal) > 0]
         cheapest = min((_cost(trial, goal) for trial in accepted), default=0.0)
         level = [trial for trial in accepted if _cost(trial, goal) <= TIE * cheapest]
-        return min(level, key=lambda trial: (_error(trial), _cost(trial, goal)), default=None)
+        return min(
+            level, key=lambda trial: (_error(trial), trial.plan.max_batch_tokens, _cost(trial, goal)), default=None
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ Limits: single sequences; sentence pairs come with the tasks that need them.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from tidegate.bundle import TokenizerPreprocessing
@@ -22,6 +22,9 @@ class TokenizerPreprocessor:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(config.max_tokens)
         self._unknown_id = config.unknown_id
+        # A single text is all of one kind: constant vectors, sliced, cost a tenth of a list that becomes an array.
+        self._ones = np.ones(config.max_tokens, dtype=np.int64)
+        self._types = self._constant_types(config.max_tokens)
         known = {"input_ids": float(config.pad_id), "attention_mask": 0.0, "token_type_ids": 0.0}
         self.pad_values = {name: known[name] for name in inputs}
 
@@ -30,16 +33,19 @@ class TokenizerPreprocessor:
         encodings = self._tokenizer.encode_batch_fast(list(texts))
         return [self._row(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
+    def _constant_types(self, length: int) -> NDArray[np.int64] | None:
+        """Token type of every token, if it is the same for all; XLNet's classifier token, say, has one of its own."""
+        types = set(self._tokenizer.encode("one text").type_ids)
+        return np.full(length, types.pop(), dtype=np.int64) if len(types) == 1 else None
+
     def _row(self, text: str, encoding: Encoding) -> Encoded:
         ids = encoding.ids
-        sources: dict[str, Any] = {
-            "input_ids": ids,
-            "attention_mask": encoding.attention_mask,
-            "token_type_ids": encoding.type_ids,
-        }
+        length = len(ids)
+        types = encoding.type_ids if self._types is None else self._types[:length]
+        sources = {"input_ids": ids, "attention_mask": self._ones[:length], "token_type_ids": types}
         return Encoded(
             arrays={name: np.asarray(sources[name], dtype=np.int64) for name in self.pad_values},
-            length=len(ids),
+            length=length,
             words=len(text.split()),
             unknown=ids.count(self._unknown_id) if self._unknown_id is not None else 0,
             truncated=bool(encoding.overflowing),
