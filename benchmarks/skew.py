@@ -78,13 +78,13 @@ def share(lengths: Sequence[int], low: int, high: int) -> float:
 
 
 def read_padding(registry: CollectorRegistry) -> float:
-    """Share of a batch's tokens that was padding, the mean over batches, from `tidegate_batch_padding_ratio`."""
+    """Share of all tokens that were padding, from `tidegate_padding_tokens_total` and `tidegate_batch_tokens`."""
     model = {"model": MODEL}
-    batches = registry.get_sample_value("tidegate_batch_padding_ratio_count", model)
-    total = registry.get_sample_value("tidegate_batch_padding_ratio_sum", model)
-    if not batches or total is None:
-        raise InferenceFailed("no batch was counted in tidegate_batch_padding_ratio; did every request fail?")
-    return total / batches
+    padding = registry.get_sample_value("tidegate_padding_tokens_total", model)
+    total = registry.get_sample_value("tidegate_batch_tokens_sum", model)
+    if not total or padding is None:
+        raise InferenceFailed("no batch was counted in tidegate_batch_tokens; did every request fail?")
+    return padding / total
 
 
 def _draw(chance: Random) -> int:

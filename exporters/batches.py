@@ -15,6 +15,7 @@ Point = tuple[int, float]  # (padded tokens of a run, its seconds)
 
 # A fixed cost beyond it would have the batcher pad without end; a GPU's 5 ms start costs about 500 tokens.
 _MOST_RUN_TOKENS = 512.0
+_MOST_POINTS = 400  # pairs grow with the square
 
 
 def cut(rows: Sequence[Encoded], plan: Plan) -> list[list[int]]:
@@ -37,15 +38,20 @@ def padded_tokens(rows: Sequence[Encoded], plan: Plan) -> int:
 
 
 def run_tokens(points: Sequence[Point]) -> float:
-    """Fixed cost of a run in tokens: intercept over slope of seconds on padded tokens, by least squares.
+    """Fixed cost of a run in tokens: intercept over slope of seconds on padded tokens.
 
-    The default of an unmeasured graph when the runs say nothing (too few, of one size, or no dearer for more tokens).
+    By the median of the slopes between runs (Theil 1950, Sen 1968), because on a shared machine some runs take several
+    times as long as others. The default of an unmeasured graph when the runs say nothing (too few, of one size, or no
+    dearer for more tokens), and never less: a batcher that believes that runs cost nothing pads nothing and batches
+    only texts of equal length.
     """
-    tokens = np.array([point[0] for point in points], dtype=np.float64)
-    seconds = np.array([point[1] for point in points], dtype=np.float64)
+    tokens, seconds = np.array(points[:_MOST_POINTS], dtype=np.float64).reshape(-1, 2).T
     if len(set(tokens.tolist())) < 3:
         return RUN_TOKENS
-    slope, fixed = np.polyfit(tokens, seconds, 1)
+    more = tokens[None, :] - tokens[:, None]  # (runs, runs)
+    longer = seconds[None, :] - seconds[:, None]
+    slope = float(np.median(longer[more > 0] / more[more > 0]))
     if slope <= 0:
         return RUN_TOKENS
-    return round(float(np.clip(fixed / slope, 0.0, _MOST_RUN_TOKENS)), 1)
+    fixed = float(np.median(seconds - slope * tokens))
+    return round(float(np.clip(fixed / slope, RUN_TOKENS, _MOST_RUN_TOKENS)), 1)

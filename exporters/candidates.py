@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 
 from tidegate.bundle import Manifest, Variant
 from tidegate.devices import CPU, OPENVINO, Device, available_providers, choose, cores, fingerprint, openvino_device
-from tidegate.plan import Plan, exported, length_multiple
-
-CUDA = "CUDAExecutionProvider"
-TENSORRT = "TensorrtExecutionProvider"
+from tidegate.gpus import CUDA, TENSORRT
+from tidegate.plan import Plan, exported, gpu_variants, length_multiple
 
 Engine = tuple[Plan, ...]  # plans that one child measures, around one session
 
@@ -27,7 +25,7 @@ _MANY_CORES = 4
 
 
 def offered(requested: str) -> list[Device]:
-    """Where sessions may run for `auto`, `cpu` or `cuda:N`, the exported choice first; no CPU where a GPU was named.
+    """Where sessions may run for one of `--device`, the exported choice first; no CPU where a GPU was asked for.
 
     Raises:
         UsageError: a GPU was asked for by name and there is none.
@@ -58,7 +56,7 @@ def coarse(manifest: Manifest, places: Sequence[Device], threads: int) -> list[E
         _engine(variant, device, runs, each)
         for device in sorted(places, key=lambda device: _PROMISE.index(device.provider))
         for variant in sorted(manifest.variants, key=lambda variant: variant.name != manifest.chosen)
-        if _takes(device.provider, variant)
+        if _takes(device, variant, manifest)
         for runs, each in _shapes(device, total)
     ]
     first = exported(manifest, places[0], threads=threads)
@@ -82,15 +80,16 @@ def reference(manifest: Manifest, threads: int) -> Plan:
     return plan.model_copy(update={"max_batch_rows": 1})
 
 
-def _takes(provider: str, variant: Variant) -> bool:
+def _takes(device: Device, variant: Variant, manifest: Manifest) -> bool:
     """OpenVINO and GPUs are slow on int8 files (measured for OpenVINO); fp16 is slow on CPUs."""
-    wanted = {CPU: ("fp32", "int8"), OPENVINO: ("fp32",)}
-    return variant.precision in wanted.get(provider, ("fp32", "fp16"))
+    if device.is_gpu:
+        return variant in gpu_variants(manifest)
+    return variant.precision in (("fp32",) if device.provider == OPENVINO else ("fp32", "int8"))
 
 
 def _shapes(device: Device, total: int) -> Iterator[tuple[int, int]]:
     """(runs at once, threads of one) that use every core."""
-    if device.name != "cpu":
+    if device.is_gpu:
         yield 1, total
         return
     yield total, 1

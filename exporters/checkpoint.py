@@ -19,8 +19,9 @@ from exporters.encoders import check_task, longest_input, padding_id
 from exporters.first_token import keep_one_token
 from exporters.invariant import invariant_int8
 from exporters.layouts import Layout
-from exporters.quantize import dynamic_int8, fused
+from exporters.quantize import dynamic_int8, for_gpus, fused
 from tidegate.bundle import Postprocessing, TensorSpec, TokenizerPreprocessing, Variant
+from tidegate.devices import available_providers
 from tidegate.errors import UnsupportedSource, UntrustedPickle
 
 _BATCH = 32
@@ -44,7 +45,7 @@ def draft_checkpoint(layout: Layout, folder: Path, *, trust_pickle: bool) -> Dra
         ),
         postprocessing=Postprocessing(threshold=layout.threshold, fallback_label=layout.fallback_label),
         variant=Variant(name="fp32", file=GRAPH, precision="fp32"),
-        rewrites=(fused, dynamic_int8, invariant_int8),
+        rewrites=(fused, dynamic_int8, invariant_int8, *for_gpus(available_providers())),
         predict=lambda texts: predict(model, tokenizer, texts, max_tokens),
     )
 

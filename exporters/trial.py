@@ -29,6 +29,8 @@ from tidegate.session import Session
 
 MIN_TEXTS = 64
 _MIXED = 32  # texts of a batch as they come, as the gate batches them
+# Plans take turns, so that a slow minute of the machine does not fall on one of them.
+_ROUNDS = 3
 _WARM_UP = 8
 _SECONDS = 0.25  # shorter timings are mostly noise; longer ones add up over dozens of plans
 
@@ -72,11 +74,18 @@ def measure(request: Request) -> Iterator[Line]:
     deadline = time.perf_counter() + request.seconds
     bundle = Bundle(request.bundle, Manifest.model_validate_json((request.bundle / MANIFEST).read_bytes()))
     engines = _open(bundle, request.plans)
-    texts = _affordable(engines[0], request.texts, deadline, passes=2 + 2 * len(engines))
+    texts = _affordable(engines[0], request.texts, deadline, passes=2 + 2 * _ROUNDS * len(engines))
     yield _alone(engines, texts)
-    for index, engine in enumerate(engines):
-        if not index or time.perf_counter() < deadline:
-            yield _batched(engine, texts)
+    best: dict[int, Batched] = {}
+    for _ in range(_ROUNDS):
+        for index, engine in enumerate(engines):
+            if not best or time.perf_counter() < deadline:
+                best[index] = _faster(best.get(index), _batched(engine, texts))
+    yield from best.values()
+
+
+def _faster(one: Batched | None, other: Batched) -> Batched:
+    return other if one is None or other.throughput_texts_per_second > one.throughput_texts_per_second else one
 
 
 def _open(bundle: Bundle, plans: Sequence[Plan]) -> list[Engine]:
@@ -126,7 +135,7 @@ def _batched(engine: Engine, texts: Sequence[str]) -> Batched:
             passes.append(time.perf_counter() - start)
             if passes[0] > 4 * _SECONDS:
                 break  # so long that what new shapes cost is lost in it
-    seconds = statistics.median(passes[1:] or passes)
+    seconds = min(passes[1:] or passes)  # what else a shared machine does only ever adds
     return Batched(
         plan=engine.plan, answers=answers.tolist(), throughput_texts_per_second=len(texts) / seconds, points=points
     )

@@ -50,6 +50,9 @@ class ServingMetrics:
         self.batch_tokens = Histogram(
             "tidegate_batch_tokens", "Padded tokens of a batch.", ["model"], buckets=_TOKENS, registry=registry
         )
+        self.padding_tokens = Counter(
+            "tidegate_padding_tokens", "Tokens that were run as padding.", ["model"], registry=registry
+        )
         self.padding = Histogram(
             "tidegate_batch_padding_ratio",
             "Share of a batch's tokens that is padding.",
@@ -92,6 +95,7 @@ class ModelMetrics:
         self.infer_seconds = metrics.infer_seconds.labels(model)
         self.batch_rows = metrics.batch_rows.labels(model)
         self.batch_tokens = metrics.batch_tokens.labels(model)
+        self.padding_tokens = metrics.padding_tokens.labels(model)
         self.padding = metrics.padding.labels(model)
         self.queued = metrics.queued.labels(model)
         self.in_flight = metrics.in_flight.labels(model)
@@ -108,6 +112,7 @@ class ModelMetrics:
         """Take the figures of one run: rows, tokens with and without padding, wall time."""
         self.batch_rows.observe(rows)
         self.batch_tokens.observe(padded)
+        self.padding_tokens.inc(padded - tokens)
         self.padding.observe(1 - tokens / padded)
         self.infer_seconds.observe(seconds)
 

@@ -21,9 +21,10 @@ from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import Device
 from tidegate.engine import Engine
-from tidegate.errors import DeviceUnavailable, ModelNotFound, NotReady, TidegateError
+from tidegate.errors import DeviceUnavailable, InferenceFailed, ModelNotFound, NotReady, TidegateError
 from tidegate.permits import Permits
-from tidegate.plan import exported
+from tidegate.placement import parse_devices
+from tidegate.plan import Plan, exported
 from tidegate.records import Recorder
 from tidegate.settings import Settings
 from tidegate.tunings import Planned
@@ -148,7 +149,8 @@ class Repository:
             planned.note,
         )
         device = Device(engine.plan.device, engine.plan.provider, planned.note)
-        self._metrics.info.labels(name, str(manifest.version), engine.variant.name, device.name).set(1)
+        for place in (engine.plan.device, *engine.plan.replicas):
+            self._metrics.info.labels(name, str(manifest.version), engine.variant.name, place).set(1)
         return ModelState(
             "ready",
             served=ServedModel(engine, device, self._settings, self._recorder, self._metrics.of(name), self._permits),
@@ -160,27 +162,32 @@ class Repository:
         bundle = self._bundles.load(name)
         planned = self._planner(bundle, self._stopping)
         try:
-            engine = Engine.follow(bundle, planned.plan)
-        except DeviceUnavailable as error:
-            if self._settings.device != "auto":
+            return _open_warm(bundle, planned.plan), planned
+        except (DeviceUnavailable, InferenceFailed) as error:
+            if planned.plan.provider == devices.CPU or parse_devices(self._settings.device).of(name) != "auto":
                 raise
             log.warning("model %s: %s; it runs on the CPU instead", name, error)
             cpu = exported(bundle.manifest, Device("cpu", devices.CPU, str(error)), threads=self._settings.threads)
             planned = Planned(cpu, str(error), planned.tuning)
-            engine = Engine.follow(bundle, cpu)
-        engine.warm_up()
-        return engine, planned
+        return _open_warm(bundle, cpu), planned
 
     def _put(self, name: str, state: ModelState) -> None:
         self._states[name] = state
         self._metrics.ready.labels(name).set(state.status == "ready")
 
 
+def _open_warm(bundle: Bundle, plan: Plan) -> Engine:
+    engine = Engine.follow(bundle, plan)
+    engine.warm_up()
+    return engine
+
+
 def as_exported(settings: Settings) -> Planner:
     """The planner that measures nothing: the exported choice on the device of the settings."""
 
     def plan(bundle: Bundle, _stopping: Event) -> Planned:
-        device = devices.choose(settings.device, devices.available_providers())
+        requested = parse_devices(settings.device).of(bundle.manifest.name)
+        device = devices.choose(requested, devices.available_providers())
         return Planned(exported(bundle.manifest, device, threads=settings.threads), device.reason)
 
     return plan

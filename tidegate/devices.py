@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import onnxruntime as ort
 
 from tidegate.errors import UsageError
+from tidegate.gpus import CUDA, TENSORRT, cuda_options, read_gpus, tensorrt_options
 
 CPU = "CPUExecutionProvider"
 OPENVINO = "OpenVINOExecutionProvider"
@@ -26,17 +27,63 @@ _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """What one session may take of a GPU.
+
+    Attributes:
+        arena_bytes: most memory of it.
+        home: the home folder, where TensorRT keeps the engines that it built.
+        fp16: whether TensorRT may compute in half precision; the file does so already.
+    """
+
+    arena_bytes: int
+    home: Path
+    fp16: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
-    """Where sessions run: `cpu` or `cuda:N`, its onnxruntime provider, and the reason for the choice."""
+    """Where sessions run.
+
+    Attributes:
+        name: `cpu` or `cuda:N`.
+        provider: onnxruntime's name of the execution provider.
+        reason: of the choice.
+        grant: what a session on a GPU is held to; None leaves it to the provider.
+    """
 
     name: str
     provider: str
     reason: str
+    grant: Grant | None = None
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it has memory of its own."""
+        return self.name.startswith("cuda")
 
     @property
     def provider_options(self) -> dict[str, str]:
-        """Options of the provider; the device index for a GPU."""
-        return {"device_id": self.name.partition(":")[2]} if self.name.startswith("cuda") else {}
+        """Options of the provider: for a GPU its index, and what was granted."""
+        if not self.is_gpu:
+            return {}
+        index, grant = int(self.name.partition(":")[2]), self.grant
+        if grant is None:
+            return {"device_id": str(index)}
+        if self.provider == TENSORRT:  # half for its scratch memory, half for CUDA, which runs what it cannot
+            return tensorrt_options(index, grant.arena_bytes // 2, grant.home, ort.__version__, fp16=grant.fp16)
+        return cuda_options(index, grant.arena_bytes)
+
+    @property
+    def providers(self) -> list[tuple[str, dict[str, str]]]:
+        """The provider and those that run what it cannot, each with its options."""
+        if self.provider == CPU:
+            return [(CPU, {})]
+        last: list[tuple[str, dict[str, str]]] = [(self.provider, self.provider_options), (CPU, {})]
+        if self.provider == TENSORRT:
+            half = self.grant and replace(self.grant, arena_bytes=self.grant.arena_bytes // 2)
+            last.insert(1, (CUDA, replace(self, provider=CUDA, grant=half).provider_options))
+        return last
 
 
 def available_providers() -> list[str]:
@@ -61,12 +108,12 @@ def openvino_device() -> Any | None:
 
 
 def choose(requested: str, providers: Sequence[str]) -> Device:
-    """Pick the device for `auto`, `cpu` or `cuda:N` among the providers that onnxruntime offers.
+    """Pick the device for `auto`, `cpu`, `cuda` or `cuda:N` among the providers that onnxruntime offers.
 
     Raises:
         UsageError: a GPU was asked for by name and onnxruntime offers none.
     """
-    gpu = "CUDAExecutionProvider" in providers
+    gpu = CUDA in providers
     if requested == "cpu":
         return Device("cpu", CPU, "asked for")
     if requested == "auto" and not gpu:
@@ -76,8 +123,8 @@ def choose(requested: str, providers: Sequence[str]) -> Device:
             f"device {requested!r}: this onnxruntime offers {', '.join(providers)}; "
             "install onnxruntime-gpu in its place, or use --device auto"
         )
-    name = "cuda:0" if requested == "auto" else requested
-    return Device(name, "CUDAExecutionProvider", "onnxruntime offers CUDA" if requested == "auto" else "asked for")
+    name = requested if ":" in requested else "cuda:0"
+    return Device(name, CUDA, "onnxruntime offers CUDA" if requested == "auto" else "asked for")
 
 
 @cache
@@ -98,13 +145,14 @@ def hardware() -> str:
 
 @cache
 def fingerprint() -> str:
-    """`hardware` and the providers offered here with their versions: what a tuning is keyed by."""
+    """`hardware`, the providers offered here with their versions, and GPUs: what a tuning is keyed by."""
     offered = [
         name.removesuffix("ExecutionProvider") for name in available_providers() if name != "AzureExecutionProvider"
     ]
     if openvino_device() is not None:
         offered.append(f"OpenVINO {importlib.metadata.version('onnxruntime-ep-openvino')}")
-    return f"{hardware()}, providers {'+'.join(offered)}"
+    cards = sorted({gpu.name for gpu in read_gpus()}) if CUDA in available_providers() else []
+    return ", ".join([hardware(), f"providers {'+'.join(offered)}", *cards])
 
 
 def _cpuinfo(file: Path) -> dict[str, str]:

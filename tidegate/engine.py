@@ -2,22 +2,31 @@
 
 Composes preprocessing, session and postprocessing. Verification (exporters) runs texts through `classify`;
 serving calls `encode` in its tokenizer thread and `infer` in its runner threads, with a batcher between.
+A plan may name several GPUs: each has a session, and a run takes one that is free.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from queue import SimpleQueue
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.bundle import Bundle, TfidfPreprocessing
-from tidegate.devices import Device
+from tidegate.bundle import Bundle, TfidfPreprocessing, TokenizerPreprocessing
+from tidegate.devices import Device, Grant
+from tidegate.placement import buckets, estimate_footprint
 from tidegate.plan import Plan, exported
-from tidegate.preprocess import Encoded, Preprocessor, collate
+from tidegate.preprocess import Encoded, Feeds, Preprocessor, collate
 from tidegate.session import Session
 from tidegate.tasks import probabilities
 from tidegate.tfidf import TfidfPreprocessor
 from tidegate.wordpieces import TokenizerPreprocessor
+
+Run = Callable[[Feeds], NDArray[np.float32]]
+
+# Lengths between these fit into the memory that was cut for the next one; every one of them would take seconds.
+_WARM_MULTIPLE = 32
 
 
 class Engine:
@@ -29,11 +38,12 @@ class Engine:
         plan: how it runs here.
     """
 
-    def __init__(self, bundle: Bundle, plan: Plan, session: Session) -> None:
+    def __init__(self, bundle: Bundle, plan: Plan, session: Session, *replicas: Session) -> None:
         self.bundle = bundle
         self.variant = bundle.manifest.variant(plan.variant)
         self.plan = plan
-        self._session = session
+        self._sessions = (session, *replicas)
+        self._run = in_turn([one.run for one in self._sessions]) if replicas else session.run
         self._preprocessor = open_preprocessor(bundle, session.inputs)
 
     @classmethod
@@ -50,8 +60,7 @@ class Engine:
     @classmethod
     def follow(cls, bundle: Bundle, plan: Plan) -> Self:
         """Load a variant as a plan says; raises what `open` raises."""
-        file = bundle.file(bundle.manifest.variant(plan.variant).file)
-        return cls(bundle, plan, Session.open(file, plan.where, plan.threads, plan.runs))
+        return cls(bundle, plan, *(open_session(bundle, plan, name) for name in (plan.device, *plan.replicas)))
 
     @property
     def runs(self) -> int:
@@ -69,7 +78,7 @@ class Engine:
             InferenceFailed: the session raised.
         """
         feeds = collate(rows, self._preprocessor.pad_values, self.plan.length_multiple)
-        output = self._session.run(feeds)  # (batch, classes)
+        output = self._run(feeds)  # (batch, classes)
         return probabilities(output, self.bundle.manifest.postprocessing)
 
     def classify(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
@@ -79,8 +88,58 @@ class Engine:
         return np.concatenate([self.infer(batch) for batch in _batches(rows, size)])
 
     def warm_up(self) -> None:
-        """Run the bundle's samples once, so that the first caller does not pay for lazy allocation."""
-        self.classify(self.bundle.manifest.samples[:8])
+        """Run the bundle's samples once, so that the first caller does not pay for lazy allocation.
+
+        On a GPU every shape is run instead, the largest first, on each session.
+        """
+        if self.plan.where.is_gpu:
+            self.warm_shapes()
+        else:
+            self.classify(self.bundle.manifest.samples[:8])
+
+    def warm_shapes(self) -> list[tuple[int, int]]:
+        """Run one batch of each shape on each session; returns the shapes, (rows, tokens), in their order."""
+        longest = self.encode([" ".join([self.bundle.manifest.samples[0]] * _most_tokens(self.bundle))])[0]
+        multiple = max(self.plan.length_multiple, _WARM_MULTIPLE)
+        shapes = buckets(self.plan.max_batch_rows, longest.length, self.plan.max_batch_tokens, multiple)
+        for rows, tokens in shapes:
+            cut = {name: array[:tokens] for name, array in longest.arrays.items()}
+            feeds = collate([replace(longest, arrays=cut, length=tokens)] * rows, self._preprocessor.pad_values)
+            for session in self._sessions:
+                session.run(feeds)
+        return shapes
+
+
+def open_session(bundle: Bundle, plan: Plan, name: str = "") -> Session:
+    """A session of a plan, on one of its devices (the first by default); on a GPU within what placement grants.
+
+    Raises:
+        BundleCorrupt: a file cannot be loaded.
+        DeviceUnavailable: the device's provider did not start.
+    """
+    variant = bundle.manifest.variant(plan.variant)
+    file, where = bundle.file(variant.file), plan.where
+    if where.is_gpu:
+        home = bundle.path.parents[2]  # HOME/bundles/NAME/VERSION
+        grant = Grant(estimate_footprint(file.stat().st_size), home, fp16=variant.precision == "fp16")
+        where = replace(where, name=name or plan.device, grant=grant)
+    return Session.open(file, where, plan.threads, plan.runs)
+
+
+def in_turn(runs: Sequence[Run]) -> Run:
+    """The runs of several sessions as one: each call takes a free one, and waits while there is none."""
+    free: SimpleQueue[Run] = SimpleQueue()
+    for each in runs:
+        free.put(each)
+
+    def run(feeds: Feeds) -> NDArray[np.float32]:
+        taken = free.get()
+        try:
+            return taken(feeds)
+        finally:
+            free.put(taken)
+
+    return run
 
 
 def open_preprocessor(bundle: Bundle, inputs: Sequence[str]) -> Preprocessor:
@@ -89,6 +148,11 @@ def open_preprocessor(bundle: Bundle, inputs: Sequence[str]) -> Preprocessor:
     if isinstance(config, TfidfPreprocessing):
         return TfidfPreprocessor(bundle.file(config.file))
     return TokenizerPreprocessor(bundle.file(config.file), config, inputs)
+
+
+def _most_tokens(bundle: Bundle) -> int:
+    config = bundle.manifest.preprocessing
+    return config.max_tokens if isinstance(config, TokenizerPreprocessing) else 1
 
 
 def _batches(rows: Sequence[Encoded], size: int) -> Iterator[Sequence[Encoded]]:

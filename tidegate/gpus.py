@@ -17,6 +17,9 @@ from typing import Any, Protocol, cast
 from tidegate.errors import DeviceUnavailable
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+# onnxruntime's names of its GPU providers
+CUDA = "CUDAExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,8 @@ def cuda_options(index: int, arena_bytes: int) -> dict[str, str]:
     """Options of onnxruntime's CUDA provider.
 
     The arena is capped at what placement granted, and grows by what is asked for: doubling would hit the cap with
-    half of it unused. The cap does not cover the CUDA context and cuBLAS; placement's reserve does.
+    half of it unused. The cap does not cover the CUDA context and cuBLAS; placement's reserve does. TF32 is off: it has
+    the ten bits of float16's mantissa, and a float32 file is held to float32's bounds.
 
     Args:
         index: the N of `cuda:N`.
@@ -161,6 +165,7 @@ def cuda_options(index: int, arena_bytes: int) -> dict[str, str]:
         "device_id": str(index),
         "gpu_mem_limit": str(arena_bytes),
         "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
     }
 
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from tidegate.errors import UsageError
-from tidegate.gpus import Gpu
+from tidegate.gpus import CUDA, Gpu
 
-CUDA = "CUDAExecutionProvider"
 MIB = 1 << 20
 # Share of a GPU's free memory that stays free: fragmentation, and other processes that grow. A choice, not measured.
 RESERVE_SHARE = 0.1

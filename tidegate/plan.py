@@ -9,14 +9,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tidegate.bundle import Manifest
+from tidegate.bundle import Manifest, TokenizerPreprocessing, Variant
 from tidegate.devices import CPU, OPENVINO, Device, cores
+from tidegate.gpus import CUDA, TENSORRT
 
 Goal = Literal["latency", "throughput"]
 
 MAX_BATCH_TOKENS = 2_048
 # A run of an unmeasured graph costs about what this many more tokens would: MiniLM-L6 in int8 on one core.
-RUN_TOKENS = 8
+RUN_TOKENS = 16.0
 
 
 class Plan(BaseModel):
@@ -29,6 +30,7 @@ class Plan(BaseModel):
 
     variant: str = Field(description="Name of the variant in the bundle.")
     device: str = Field("cpu", description="cpu or cuda:N.")
+    replicas: tuple[str, ...] = Field((), description="Further devices with a session each; all take from one queue.")
     provider: str = Field(CPU, description="onnxruntime's name of the execution provider.")
     runs: int = Field(1, ge=1, description="Runs at once: streams of the provider, or callers of one session.")
     threads: int = Field(1, ge=1, description="Threads of one run.")
@@ -47,6 +49,8 @@ class Plan(BaseModel):
     def __str__(self) -> str:
         """One line for tables and logs."""
         provider = self.provider.removesuffix("ExecutionProvider")
+        if self.replicas:
+            provider += f" ({', '.join((self.device, *self.replicas))})"
         batch = "one text a run" if self.max_batch_rows == 1 else f"up to {self.max_batch_tokens} tokens a run"
         return f"{self.variant} on {provider}, {self.runs} x {_count(self.threads, 'thread')}, {batch}"
 
@@ -57,12 +61,15 @@ def exported(manifest: Manifest, device: Device, *, variant: str | None = None, 
     Args:
         manifest: of the bundle.
         device: where to run.
-        variant: the chosen one when None.
+        variant: when None the chosen one; on a GPU that cannot take it, one that it can.
         threads: cores to use in all; 0 for every core.
     """
     entry = manifest.variant(variant)
+    suited = gpu_variants(manifest)
+    if variant is None and device.is_gpu and suited and entry not in suited:
+        entry = suited[0]
     total = threads or cores()
-    runs = total if entry.one_thread_runs and device.name == "cpu" else 1
+    runs = total if entry.one_thread_runs and not device.is_gpu else 1
     return Plan(
         variant=entry.name,
         device=device.name,
@@ -74,9 +81,17 @@ def exported(manifest: Manifest, device: Device, *, variant: str | None = None, 
     )
 
 
+def gpu_variants(manifest: Manifest) -> tuple[Variant, ...]:
+    """Variants worth a GPU, half precision first: no int8, which is slow there, and no TF-IDF, which is tiny."""
+    if not isinstance(manifest.preprocessing, TokenizerPreprocessing):
+        return ()
+    suited = (variant for variant in manifest.variants if variant.precision in ("fp16", "fp32"))
+    return tuple(sorted(suited, key=lambda variant: variant.precision != "fp16"))
+
+
 def length_multiple(provider: str) -> int:
     """Shapes repeat where the provider plans anew for each: 8 tokens cost less padding than planning (measured)."""
-    return 8 if provider in (OPENVINO, "CUDAExecutionProvider", "TensorrtExecutionProvider") else 1
+    return 8 if provider in (OPENVINO, CUDA, TENSORRT) else 1
 
 
 def _count(number: int, noun: str) -> str:

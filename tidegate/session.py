@@ -1,7 +1,8 @@
 """A session: one ONNX graph loaded on one device. The only place that runs models, for verify and serving alike.
 
 Limits: one output, of shape (batch, classes); `run` may be called from several threads (onnxruntime's `Run`
-is thread-safe), which is how one-thread runs share a session.
+is thread-safe), which is how one-thread runs share a session. On a GPU inputs and outputs are bound.
+Sources: onnxruntime, I/O binding.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from tidegate.devices import CPU, OPENVINO, Device, openvino_device
+from tidegate.devices import OPENVINO, Device, openvino_device
 from tidegate.errors import BundleCorrupt, DeviceUnavailable, InferenceFailed
 from tidegate.preprocess import Feeds
 
@@ -22,9 +23,10 @@ _SLOW_FUSIONS = ["SkipLayerNormFusion"]
 class Session:
     """An open onnxruntime session."""
 
-    def __init__(self, native: Any, file: Path) -> None:
+    def __init__(self, native: Any, file: Path, *, bound: bool = False) -> None:
         self._native = native
         self._file = file
+        self._bound = bound
         self.inputs = tuple(str(node.name) for node in native.get_inputs())
 
     @classmethod
@@ -39,20 +41,22 @@ class Session:
 
         Raises:
             BundleCorrupt: onnxruntime cannot load the file.
-            DeviceUnavailable: the device's provider did not start.
+            DeviceUnavailable: the device's provider did not start, or a GPU has no room for the file.
         """
         options = _options(threads)
         providers = _providers(device, options, threads, streams)
         try:
             native = ort.InferenceSession(str(file), options, providers=providers, disabled_optimizers=_SLOW_FUSIONS)
         except Exception as error:  # onnxruntime raises bare classes of its own C extension
+            if device.is_gpu:  # more likely its memory than the file; the CPU would tell
+                raise DeviceUnavailable(f"device {device.name}: onnxruntime cannot load {file}: {error}") from error
             raise BundleCorrupt(f"onnxruntime cannot load {file}: {error}") from error
         if device.provider not in native.get_providers():  # it falls back to the CPU with a log line and nothing else
             raise DeviceUnavailable(
                 f"device {device.name}: {device.provider} did not start, its libraries may be missing; "
                 "`--device cpu` serves without it"
             )
-        return cls(native, file)
+        return cls(native, file, bound=device.is_gpu)
 
     def run(self, feeds: Feeds) -> NDArray[np.float32]:
         """Run one batch; returns the first output, float32 of shape (batch, classes).
@@ -61,13 +65,29 @@ class Session:
             InferenceFailed: onnxruntime raised, or answered something that is not finite.
         """
         try:
-            output: NDArray[np.float32] = self._native.run(None, feeds)[0]
+            output: NDArray[np.float32] = (
+                run_bound(self._native, feeds) if self._bound else self._native.run(None, feeds)[0]
+            )
         except Exception as error:
             shapes = {name: array.shape for name, array in feeds.items()}
             raise InferenceFailed(f"{self._file.name} failed on inputs of shapes {shapes}: {error}") from error
         if not np.isfinite(output).all():
             raise InferenceFailed(f"{self._file.name} answered numbers that are not finite")
         return output
+
+
+def run_bound(native: Any, feeds: Feeds) -> NDArray[np.float32]:
+    """Run with inputs and output bound: one copy in, one copy out, and no other wait for the GPU.
+
+    A binding belongs to one run, so callers share a session here too. On the CPU it answers what `run` does.
+    """
+    binding = native.io_binding()
+    for name, array in feeds.items():
+        binding.bind_cpu_input(name, array)
+    binding.bind_output(native.get_outputs()[0].name, "cpu")
+    native.run_with_iobinding(binding)
+    output: NDArray[np.float32] = binding.copy_outputs_to_cpu()[0]
+    return output
 
 
 def _options(threads: int) -> ort.SessionOptions:
@@ -85,8 +105,16 @@ def _providers(device: Device, options: ort.SessionOptions, threads: int, stream
     if device.provider == OPENVINO:
         options.add_provider_for_devices([_openvino(device)], _openvino_options(threads, streams))
         return None
-    names: list[Any] = [(device.provider, device.provider_options)]
-    return names if device.provider == CPU else [*names, CPU]
+    _make_folder(device)
+    return list(device.providers)
+
+
+def _make_folder(device: Device) -> None:
+    """The folder of TensorRT's engines: onnxruntime makes no parents. They are code, so its owner alone may write."""
+    folder = device.provider_options.get("trt_engine_cache_path")
+    if folder:
+        Path(folder).parent.mkdir(mode=0o700, exist_ok=True)
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
 
 
 def _openvino(device: Device) -> Any:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from tidegate.errors import UsageError
+from tidegate.placement import parse_devices
 
 PREFIX = "TIDEGATE_"
 
@@ -47,7 +48,8 @@ class Settings(BaseModel):
     )
 
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto takes a GPU that onnxruntime offers, else the CPU."
+        "auto",
+        description="auto, cpu, cuda, cuda:N, or per model: headlines=cuda:1,topics=cpu,auto; auto prefers a GPU.",
     )
     threads: int = Field(
         0, ge=0, le=256, description="Cores that inference may use in all; 0 means every core of the machine."
@@ -71,7 +73,6 @@ class Settings(BaseModel):
     max_queued: int = Field(
         4_096, ge=1, description="Most texts waiting per model; beyond it requests are shed with 429."
     )
-    max_batch_tokens: int = Field(4_096, ge=1, description="Most padded tokens in one run of the model.")
     deadline_seconds: float = Field(
         30.0, gt=0, description="A request not answered by then is dropped and answered 504."
     )
@@ -87,6 +88,15 @@ class Settings(BaseModel):
     relabel_per_alert: int = Field(
         50, ge=0, description="Most uncertain recent texts that a drift alert puts on the relabel queue."
     )
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str) -> str:
+        try:
+            parse_devices(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **flags: Any) -> Self:

@@ -13,7 +13,7 @@ from exporters.first_token import keep_one_token
 from exporters.int8_graph import dense_layers
 from exporters.invariant import calibrate, invariant_int8, most_sensitive
 from exporters.layouts import recognise
-from exporters.quantize import dynamic_int8, fused
+from exporters.quantize import dynamic_int8, for_gpus, fused, half
 from tests.exporters.models import EVALUATION, tiny_bert
 from tidegate.bundle import TokenizerPreprocessing, Variant
 from tidegate.devices import choose
@@ -107,6 +107,26 @@ def test_fusing_changes_no_answer(exported: tuple[Draft, Path]) -> None:
     np.testing.assert_allclose(answers(draft, folder, variant, 16), draft.predict(TEXTS), atol=1e-5)
 
 
+def test_half_precision_is_half_the_size_and_close_and_takes_and_answers_the_same_types(
+    exported: tuple[Draft, Path],
+) -> None:
+    draft, folder = exported
+    (variant,) = half(folder, [])
+    before, after = (onnx.load(str(folder / name)).graph for name in ("model.onnx", variant.file))
+
+    assert variant.precision == "fp16"
+    assert (folder / variant.file).stat().st_size < 0.6 * (folder / "model.onnx").stat().st_size
+    assert [(t.name, t.type.tensor_type.elem_type) for t in (*after.input, *after.output)] == [
+        (t.name, t.type.tensor_type.elem_type) for t in (*before.input, *before.output)
+    ]
+    np.testing.assert_allclose(answers(draft, folder, variant, 16), draft.predict(TEXTS), atol=1e-2)
+
+
+def test_half_precision_is_made_only_where_a_gpu_can_measure_it() -> None:
+    assert for_gpus(["CPUExecutionProvider"]) == ()
+    assert for_gpus(["CUDAExecutionProvider", "CPUExecutionProvider"]) == (half,)
+
+
 def test_the_last_layer_is_computed_for_one_token_with_the_same_answers(exported: tuple[Draft, Path]) -> None:
     draft, folder = exported
     graph = onnx.load(str(folder / "model.onnx")).graph
@@ -141,6 +161,7 @@ def test_a_graph_that_cannot_be_rewritten_is_unsupported_by_name(tmp_path: Path)
         (dynamic_int8, "int8"),
         (invariant_int8, "int8-invariant"),
         (fused, "fused"),
+        (half, "fp16"),
     ]
     for rewrite, name in rewrites:
         with pytest.raises(UnsupportedSource, match=f"variant {name} cannot be made"):

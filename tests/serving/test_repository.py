@@ -103,6 +103,23 @@ def test_a_model_runs_by_the_plan_that_the_planner_gives_and_says_so(
     assert "serving wordpieces version 1, fp32 on CPU, 2 x 1 thread, one text a run: because" in caplog.messages
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_a_gpu_that_does_not_start_leaves_the_model_to_the_cpu_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan = Plan(variant="fp32", device="cuda:0", replicas=("cuda:1",), provider="CUDAExecutionProvider", runs=2)
+
+    async def scenario(repository: Repository) -> None:
+        served = repository.get("wordpieces")
+        assert (served.engine.plan.device, served.engine.plan.replicas) == ("cpu", ())
+        assert (await served.predict(["strong profit growth"])).answers[0].label == "positive"
+
+    planned_by(tmp_path, lambda _bundle, _stopping: Planned(plan, "given two GPUs"), scenario)
+    [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "model wordpieces: device cuda:0: CUDAExecutionProvider did not start" in warning
+    assert warning.endswith("it runs on the CPU instead")
+
+
 def test_a_planner_that_refuses_fails_the_model_with_its_reason(tmp_path: Path) -> None:
     def refuse(_bundle: Bundle, _stopping: Event) -> Planned:
         raise GateRefused("no variant passes on this machine")

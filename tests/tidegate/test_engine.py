@@ -2,10 +2,13 @@
 
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from threading import Barrier, Event
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,10 +17,11 @@ from tests import bundles
 from tidegate import devices
 from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
-from tidegate.engine import Engine
+from tidegate.engine import Engine, Run, in_turn, open_session
 from tidegate.errors import BundleCorrupt, DeviceUnavailable, InferenceFailed
+from tidegate.plan import Plan
 from tidegate.preprocess import Encoded, Feeds, collate
-from tidegate.session import Session
+from tidegate.session import Session, run_bound
 
 CPU = devices.choose("cpu", ["CPUExecutionProvider"])
 MakeBundle = Callable[[BundleStore], Bundle]
@@ -79,6 +83,15 @@ def test_a_file_that_is_no_model_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_a_file_that_a_gpu_does_not_take_is_the_device_s_fault_until_the_cpu_says_otherwise(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"not a graph")
+
+    with pytest.raises(DeviceUnavailable, match=r"device cuda:0: onnxruntime cannot load .*model\.onnx"):
+        Session.open(file, devices.choose("cuda", ["CUDAExecutionProvider"]), 1)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
 def test_a_device_whose_provider_does_not_start_is_not_passed_off_as_one_that_did(tmp_path: Path) -> None:
     bundle = bundles.sentiment(BundleStore(tmp_path))
 
@@ -102,6 +115,87 @@ def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
 
     with pytest.raises(InferenceFailed, match="not finite"):
         session.run(poison)
+
+
+def test_a_run_with_bound_inputs_answers_what_a_plain_one_does(tmp_path: Path) -> None:
+    file = bundles.wordpieces(BundleStore(tmp_path)).file("model.onnx")
+    native = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    feeds: Feeds = {"input_ids": np.array([[2, 5, 3], [2, 3, 0]]), "attention_mask": np.array([[1, 1, 1], [1, 1, 0]])}
+
+    bound = run_bound(native, feeds)
+
+    np.testing.assert_array_equal(bound, native.run(None, feeds)[0])
+    np.testing.assert_array_equal(Session(native, file, bound=True).run(feeds), bound)
+
+
+def test_a_bound_run_that_fails_is_the_same_error(tmp_path: Path) -> None:
+    file = bundles.sentiment(BundleStore(tmp_path)).file("model.onnx")
+    session = Session(ort.InferenceSession(str(file), providers=["CPUExecutionProvider"]), file, bound=True)
+
+    with pytest.raises(InferenceFailed, match=r"model\.onnx failed on inputs of shapes .*\(1, 1\)"):
+        session.run({"indices": np.array([[10_000]]), "values": np.ones((1, 1), dtype=np.float32)})
+
+
+def test_several_devices_answer_as_one_from_many_threads(tmp_path: Path) -> None:
+    bundle = bundles.wordpieces(BundleStore(tmp_path))
+    several = Engine.follow(bundle, Plan(variant="fp32", replicas=("cpu", "cpu"), runs=3))
+    texts = ["strong profit growth", "loss falls after warning", "the company met analysts"] * 8
+
+    with ThreadPoolExecutor(6) as callers:
+        answers = list(callers.map(lambda text: several.classify([text])[0], texts))
+
+    np.testing.assert_allclose(answers, Engine.open(bundle, CPU).classify(texts), atol=1e-6)
+
+
+def test_runs_at_once_take_a_session_each_and_the_next_one_waits_for_a_free_one() -> None:
+    met, freed, feeds = Barrier(3), Event(), {"x": np.zeros(1)}
+
+    def session(number: int) -> Run:
+        def run(_feeds: Feeds) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+            if not freed.is_set():
+                met.wait(10)  # both must be inside at once
+                freed.wait(10)
+            return np.full(1, number, dtype=np.float32)
+
+        return run
+
+    together = in_turn([session(0), session(1)])
+    with ThreadPoolExecutor(3) as callers:
+        first = [callers.submit(together, feeds) for _ in range(2)]
+        met.wait(10)
+        third = callers.submit(together, feeds)
+        assert not third.done()
+        freed.set()
+        assert sorted(int(one.result(10)[0]) for one in first) == [0, 1]
+        assert int(third.result(10)[0]) in (0, 1)
+
+
+def test_a_session_that_fails_is_free_for_the_next_run() -> None:
+    def fail(_feeds: Feeds) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        raise InferenceFailed("poison")
+
+    alone = in_turn([fail])
+    for _ in range(2):  # the second one would wait for ever
+        with pytest.raises(InferenceFailed, match="poison"):
+            alone({})
+
+
+def test_shapes_are_warmed_up_largest_first_within_the_token_budget(tmp_path: Path) -> None:
+    bundle = bundles.wordpieces(BundleStore(tmp_path), max_tokens=64)
+    engine = Engine.follow(bundle, Plan(variant="fp32", max_batch_rows=4, max_batch_tokens=128))
+
+    assert engine.warm_shapes() == [(2, 64), (4, 32), (1, 64), (2, 32), (1, 32)]
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider:UserWarning")
+def test_every_device_of_a_plan_gets_its_own_session_or_says_which_did_not_start(tmp_path: Path) -> None:
+    bundle = bundles.wordpieces(BundleStore(tmp_path))
+    plan = Plan(variant="fp32", device="cuda:0", provider="CUDAExecutionProvider", replicas=("cuda:1",), runs=2)
+
+    with pytest.raises(DeviceUnavailable, match="device cuda:1: CUDAExecutionProvider did not start"):
+        open_session(bundle, plan, "cuda:1")
+    with pytest.raises(DeviceUnavailable, match="device cuda:0"):
+        Engine.follow(bundle, plan)
 
 
 @cache

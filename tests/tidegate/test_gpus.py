@@ -201,6 +201,7 @@ def test_cuda_is_capped_at_the_bytes_it_was_granted() -> None:
         "device_id": "1",
         "gpu_mem_limit": "3221225472",
         "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
     }
 
 

@@ -9,7 +9,7 @@ from tidegate.bundle import Variant
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import CPU, OPENVINO, Device, cores
 from tidegate.errors import BundleNotFound
-from tidegate.plan import Plan, exported
+from tidegate.plan import Plan, exported, gpu_variants
 
 HERE = Device("cpu", CPU, "tests")
 GPU = Device("cuda:1", "CUDAExecutionProvider", "tests")
@@ -36,7 +36,21 @@ def test_a_gpu_takes_one_run_and_rounds_lengths(tmp_path: Path) -> None:
     assert (plan.where.name, plan.where.provider) == (GPU.name, GPU.provider)
 
 
+def test_a_gpu_takes_no_int8_though_it_was_chosen_and_no_tf_idf(tmp_path: Path) -> None:
+    manifest = bundles.wordpieces(BundleStore(tmp_path), fault="lies").manifest
+    half = Variant(name="fp16", file="half.onnx", precision="fp16")
+
+    assert exported(manifest, HERE).variant == "int8"
+    assert exported(manifest, GPU).variant == "fp32"
+    assert exported(manifest, GPU, variant="int8").variant == "int8"  # whoever names one gets it
+    both = manifest.model_copy(update={"variants": (*manifest.variants, half)})
+    assert [variant.name for variant in gpu_variants(both)] == ["fp16", "fp32"]
+    assert gpu_variants(bundles.sentiment(BundleStore(tmp_path)).manifest) == ()
+
+
 def test_a_plan_reads_as_one_line() -> None:
+    several = Plan(variant="fp16", device="cuda:0", replicas=("cuda:1",), provider=GPU.provider, runs=2)
+    assert str(several) == "fp16 on CUDA (cuda:0, cuda:1), 2 x 1 thread, up to 2048 tokens a run"
     assert str(Plan(variant="fp32", provider=OPENVINO, runs=2, max_batch_tokens=512)) == (
         "fp32 on OpenVINO, 2 x 1 thread, up to 512 tokens a run"
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -19,10 +20,22 @@ from tests.serving.apps import MemoryMonitor
 from tidegate import tunings
 from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
-from tidegate.cli.planner import make_planner, plan
-from tidegate.errors import GateRefused
+from tidegate.cli import gateway as whole
+from tidegate.cli.planner import make_planner, place_champions, plan
+from tidegate.devices import available_providers
+from tidegate.errors import GateRefused, UsageError
+from tidegate.gpus import CUDA, Gpu
+from tidegate.placement import Machine, Placement
+from tidegate.plan import Plan
 from tidegate.settings import Settings
-from tidegate.tunings import Planned, Tuning
+from tidegate.tunings import Planned, Trial, Tuning
+
+GIB = 1 << 30
+TWO_GPUS = Machine(
+    cores=2,
+    gpus=(Gpu(0, "toy", 8 * GIB, GIB, 0.0, (9, 0)), Gpu(1, "toy", 8 * GIB, 0, 0.0, (9, 0))),
+    providers=[CUDA, "CPUExecutionProvider"],
+)
 
 
 def planned(home: Path, bundle: Bundle, **settings: object) -> Planned:
@@ -91,6 +104,89 @@ def test_a_tuning_that_had_no_time_for_any_plan_leaves_the_exported_choice(store
     tunings.write(tmp_path / "tuning", bundle, empty)
 
     assert planned(tmp_path, bundle).note == "as exported, verified here at export"
+
+
+def test_champions_are_placed_together_and_one_that_cannot_be_read_stops_no_other(
+    store: BundleStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundles.sentiment(store)
+    bundles.wordpieces(store)
+    (bundles.wordpieces(store, "broken").path / "bundle.json").write_text("{")
+    settings = Settings(home=tmp_path)
+
+    placed = place_champions(settings, TWO_GPUS)
+    assert {name: where.devices for name, where in placed.items()} == {
+        "sentiment": ("cpu",),
+        "wordpieces": ("cuda:1", "cuda:0"),
+    }
+    assert caplog.messages == []
+    named = settings.model_copy(update={"device": "wordpieces=cuda:0,auto"})
+    assert place_champions(named, TWO_GPUS)["wordpieces"].devices == ("cuda:0",)
+    with pytest.raises(UsageError, match="cuda:7"):
+        place_champions(settings.model_copy(update={"device": "wordpieces=cuda:7,auto"}), TWO_GPUS)
+
+
+def test_a_device_for_a_model_that_is_not_there_stops_the_start(store: BundleStore, tmp_path: Path) -> None:
+    bundles.wordpieces(store)
+    settings = Settings(home=tmp_path, port=0, device="wordpeices=cpu,auto")
+
+    with closing(whole.open_door(settings)) as door, pytest.raises(UsageError, match="the models here are: wordpieces"):
+        whole.run(settings, door)
+
+
+@pytest.mark.skipif(CUDA in available_providers(), reason="this onnxruntime has CUDA")
+def test_a_gpu_for_one_model_is_refused_at_the_door_where_onnxruntime_has_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="device 'cuda:1': this onnxruntime offers"):
+        whole.open_door(Settings(home=tmp_path, port=0, device="wordpieces=cuda:1,auto"))
+
+
+def test_a_model_without_room_on_the_gpu_runs_on_the_cpu_loudly(
+    store: BundleStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = bundles.wordpieces(store)
+    full = Machine(2, (Gpu(0, "toy", 8 * GIB, 8 * GIB, 0.0, (9, 0)),), TWO_GPUS.providers)
+
+    where = place_champions(Settings(home=tmp_path), full)["wordpieces"]
+
+    assert where.devices == ("cpu",)
+    assert "model wordpieces runs on the CPU: it needs" in caplog.text
+    choice = plan(Settings(home=tmp_path, tune=False), bundle, Event(), where)
+    assert choice.plan.device == "cpu"
+    assert f"verified here at export; given cpu: {where.reason}" in choice.note
+
+
+def test_what_was_tuned_on_one_gpu_runs_on_every_gpu_that_was_given(store: BundleStore, tmp_path: Path) -> None:
+    bundle = bundles.wordpieces(store)
+    tuned = Plan(variant="fp32", device="cuda:0", provider=CUDA, length_multiple=8)
+    tuning = Tuning(
+        hardware=place("auto", 1),
+        bundle=tunings.bundle_digest(bundle),
+        created_at=datetime(2026, 1, 1, tzinfo=UTC),
+        quick=True,
+        trials=(Trial(plan=tuned, accepted=True, throughput_texts_per_second=9.0, latency_p50_seconds=0.1),),
+    )
+    tunings.write(tmp_path / "tuning", bundle, tuning)
+    where = Placement("wordpieces", ("cuda:1", "cuda:0"), "room for two", loud=False, arena_bytes=GIB)
+
+    choice = plan(Settings(home=tmp_path, threads=1), bundle, Event(), where)
+
+    assert choice.plan == tuned.model_copy(update={"device": "cuda:1", "replicas": ("cuda:0",), "runs": 2})
+    assert choice.note.endswith("; given cuda:1, cuda:0: room for two")
+
+
+def test_a_gpu_that_does_not_start_is_refused_with_its_reason_and_the_cpu_serves(
+    store: BundleStore, tmp_path: Path
+) -> None:
+    bundle = bundles.wordpieces(store)
+    where = Placement("wordpieces", ("cuda:0",), "room for it", loud=False, arena_bytes=GIB)
+
+    choice = plan(Settings(home=tmp_path, threads=1, tune=False), bundle, Event(), where)
+
+    assert (choice.plan.device, choice.plan.replicas) == ("cpu", ())
+    assert "fp32 on CUDA" in choice.note
+    assert "did not start" in choice.note
+    with pytest.raises(GateRefused, match="did not start"):
+        plan(Settings(home=tmp_path, threads=1, tune=False, device="cuda:0"), bundle, Event(), where)
 
 
 def test_a_server_says_what_it_uses_and_what_was_refused(

@@ -48,3 +48,9 @@ def test_settings_are_frozen() -> None:
 def test_the_state_database_is_in_the_home_folder_unless_a_url_says_otherwise(tmp_path: Path) -> None:
     assert Settings.load({}, home=tmp_path).state_url == f"sqlite:///{tmp_path / 'state.db'}"
     assert Settings.load({"TIDEGATE_DATABASE_URL": "postgresql://db"}).state_url == "postgresql://db"
+
+
+def test_a_device_is_for_every_model_or_for_one_by_name() -> None:
+    assert Settings.load({"TIDEGATE_DEVICE": "headlines=cuda:1,topics=cpu,auto"}).device.startswith("headlines")
+    with pytest.raises(UsageError, match=r"setting device .*'gpu' is no device; use auto, cpu, cuda or cuda:N"):
+        Settings.load({}, device="gpu")

@@ -7,8 +7,10 @@ serving as a `Recorder` and `Monitor`, demos are mounted on the app, the share g
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,14 +25,21 @@ from demos.share import ShareLinks
 from monitoring.job import MonitoringJob
 from serving.app import create_app
 from serving.auth import check_binding
+from serving.gpu_metrics import GpuCollector
 from serving.repository import Repository
 from tidegate import devices, home, store
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import console
 from tidegate.cli.demo_relay import DemoRelay
-from tidegate.cli.planner import make_planner
+from tidegate.cli.planner import Placements, make_planner, place_champions
 from tidegate.errors import BundleNotFound, NotReady, UsageError
+from tidegate.gpus import number_by_bus, read_gpus
+from tidegate.placement import parse_devices
 from tidegate.settings import Settings
+
+# A run that has ended waits this long for the interpreter when the event loop is busy; Python's own 5 ms would be a
+# fifth of a batch.
+_SWITCH_SECONDS = float(__import__("os").environ.get("TG_SWITCH", "0.0005"))
 
 
 def open_door(settings: Settings) -> socket.socket:
@@ -40,7 +49,9 @@ def open_door(settings: Settings) -> socket.socket:
         UsageError: no such device, an address that cannot be listened on, or one that is open to the world.
     """
     check_binding(settings)
-    devices.choose(settings.device, devices.available_providers())
+    requested = parse_devices(settings.device)
+    for device in (requested.default, *requested.models.values()):
+        devices.choose(device, devices.available_providers())
     home.prepare(settings)
     return _take_port(settings)
 
@@ -56,12 +67,15 @@ def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = 
     Raises:
         BundleNotFound: the store is empty.
         NotReady: with `exit_when_ready`, a model failed to load.
+        UsageError: `--device` names a model that is not there, or a GPU that a model cannot have.
     """
     bundles = BundleStore(settings.bundles_dir)
     if not bundles.names():
         raise BundleNotFound(
             f"no bundles in {bundles.root}; start with `tidegate quickstart`, or `tidegate up RUN` for a run of yours"
         )
+    parse_devices(settings.device).check(bundles.names())
+    number_by_bus(os.environ)
     failures: list[str] = []
     url = _url(settings.host, listener)
 
@@ -75,7 +89,7 @@ def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = 
     try:
         if settings.workers == 1:
             log_to_stderr()
-            serve(settings, [listener], _registry(), loaded)
+            serve(settings, [listener], _registry(), loaded, placements=place_champions(settings))
         else:
             from tidegate.cli.workers import supervise  # it builds on this module
 
@@ -94,6 +108,7 @@ def serve(
     registry: CollectorRegistry,
     on_loaded: Callable[[list[str]], bool],
     *,
+    placements: Placements | None = None,
     demos_at: str = "",
     listen_at_once: bool = True,
 ) -> None:
@@ -104,6 +119,7 @@ def serve(
         sockets: bound, not yet listening.
         registry: where the metrics live, and what `/metrics` shows.
         on_loaded: called once no model is loading any more, with a line for each that failed; says whether to stop.
+        placements: where each model runs; None finds out before the first one opens.
         demos_at: Unix socket of the process that has the demos; empty where they are mounted here.
         listen_at_once: answer 503 while models load; otherwise callers cannot reach this process until they have.
     """
@@ -118,7 +134,10 @@ def serve(
         if on_loaded(_failed(app.state.gateway.repository)):  # and else as it is: a signal may have come meanwhile
             server.should_exit = True
 
-    app = create_app(settings, bundles, job, job, registry, planner=make_planner(settings), on_loaded=conclude)
+    if read_gpus():
+        registry.register(GpuCollector(read_gpus))
+    planner = make_planner(settings, placements)
+    app = create_app(settings, bundles, job, job, registry, planner=planner, on_loaded=conclude)
     if not demos_at:
         from demos.app import mount_demos  # Gradio: seconds and 100 MB that only the process with the demos pays
 
@@ -200,6 +219,7 @@ def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: Monitoring
     # has shut down; by then it has done its work, and the monitoring job still has to save its open windows.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     job.start()
     try:
         server.run(sockets=sockets)

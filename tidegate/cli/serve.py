@@ -19,7 +19,12 @@ OpenToAll = Annotated[
     bool | None, typer.Option("--open", help="Serve beyond loopback without an API key.", show_default=False)
 ]
 DeviceName = Annotated[
-    str | None, typer.Option("--device", help="auto, cpu or cuda:N. [default: auto]", show_default=False)
+    str | None,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda, cuda:N, or per model: headlines=cuda:1,topics=cpu,auto. [default: auto]",
+        show_default=False,
+    ),
 ]
 GoalName = Annotated[
     str | None,
