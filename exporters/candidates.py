@@ -15,8 +15,8 @@ from tidegate.plan import Plan, exported, gpu_variants, length_multiple
 
 Engine = tuple[Plan, ...]  # plans that one child measures, around one session
 
-COARSE_TOKENS = 1_024
-_GRID = (256, 512, 2_048, 4_096)
+COARSE_TOKENS = 512
+_GRID = (256, 512, 1_024, 2_048)
 # Providers that plan anew for each shape; elsewhere rounding lengths up is padding for nothing.
 _REPLANNING = (OPENVINO, CUDA, TENSORRT)
 # TensorRT builds its engine for minutes: last, where a budget may leave it out.

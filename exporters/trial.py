@@ -30,7 +30,7 @@ from tidegate.session import Session
 MIN_TEXTS = 64
 _MIXED = 32  # texts of a batch as they come, as the gate batches them
 # Plans take turns, so that a slow minute of the machine does not fall on one of them.
-_ROUNDS = 3
+_ROUNDS = 2
 _WARM_UP = 8
 _SECONDS = 0.25  # shorter timings are mostly noise; longer ones add up over dozens of plans
 

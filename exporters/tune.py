@@ -23,7 +23,7 @@ from tidegate.bundle import Bundle
 from tidegate.devices import Device
 from tidegate.errors import BundleCorrupt
 from tidegate.plan import Plan
-from tidegate.tunings import Trial, Tuning, bundle_digest
+from tidegate.tunings import Trial, Tuning, bundle_digest, seconds_per_text
 
 Say = Callable[[str], None]
 
@@ -143,7 +143,7 @@ def describe(trial: Trial) -> str:
 
 def _fastest(trials: Sequence[Trial]) -> Trial | None:
     accepted = [trial for trial in trials if trial.accepted]
-    return max(accepted, key=lambda trial: trial.throughput_texts_per_second, default=None)
+    return min(accepted, key=seconds_per_text, default=None)
 
 
 def _tuning(bench: _Bench, hardware: str, against: str, *, quick: bool) -> Tuning:
