@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 
 from exporters.convert import GRAPH
 from exporters.embeddings import compact_embeddings
+from exporters.fold import fold_constants
 from exporters.int8_graph import Range, dense_layers, rewrite
 from tidegate.bundle import Variant
 from tidegate.devices import hardware
@@ -55,6 +56,7 @@ def _load(folder: Path) -> onnx.ModelProto:
         raise UnsupportedSource(f"variant int8-invariant cannot be made: {type(error).__name__}") from error
     if not dense_layers(model.graph):
         raise UnsupportedSource("variant int8-invariant cannot be made: the graph has no MatMul with a weight matrix")
+    fold_constants(model)
     return model
 
 

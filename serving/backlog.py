@@ -12,7 +12,7 @@ Source: fair queueing, Demers, Keshav and Shenker 1989, with tokens for bits and
 import threading
 import time
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
 from serving.batch import Entry, Ticket, cut, padded_tokens
@@ -22,13 +22,17 @@ from tidegate.plan import Plan
 # Company is chosen among this many times the batch size: a wider choice pads less, a narrower one waits less.
 WINDOW_BATCHES = 4
 
-_Arrival = tuple[Ticket, int, int]  # rows start to stop of a ticket
+# Rows start to stop of a ticket; a ticket with a text to encode first when stop is 0.
+_Arrival = tuple[Ticket, int, int]
 
 
 class Backlog:
     """Rows by rank; `put` from tokenizer threads, `take` from `plan.runs` runner threads, `close` from anywhere."""
 
-    def __init__(self, plan: Plan, permits: Permits, max_queued: int) -> None:
+    def __init__(
+        self, plan: Plan, permits: Permits, max_queued: int, encode: Callable[[Ticket], None] = lambda _: None
+    ) -> None:
+        self._encode = encode
         self._plan = plan
         self._permits = permits
         self._cores = plan.threads if plan.device == "cpu" else 0  # a run on a GPU holds no core
@@ -49,6 +53,10 @@ class Backlog:
     def put(self, ticket: Ticket, start: int, stop: int) -> None:
         """Queue rows `start` to `stop` of a request."""
         self._inbox.put((ticket, start, stop))
+
+    def put_text(self, ticket: Ticket) -> None:
+        """Have the runner itself encode a short request: with nothing else to do, a hop between threads is saved."""
+        self._inbox.put((ticket, 0, 0))
 
     def close(self) -> None:
         """Let every runner go, now or when it comes back."""
@@ -82,6 +90,9 @@ class Backlog:
             self._closed = True
             return
         ticket, start, stop = arrival
+        if not stop:
+            self._encode(ticket)
+            return
         rows = ticket.rows[start:stop]  # none once its caller has left
         rank = max(ticket.next_rank, self._virtual_tokens)
         for index, row in enumerate(rows, start):

@@ -6,9 +6,9 @@ id; a request of several has `{request_id}.{index}` for each.
 """
 
 import asyncio
+import os
 import time
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -75,6 +75,7 @@ class ServedModel:
         self._settings = settings
         self._recorder = recorder
         self._metrics = metrics
+        self._ids = random_ids()
         self._batcher = Batcher(engine, metrics, permits, max_queued=settings.max_queued)
 
     @property
@@ -137,7 +138,7 @@ class ServedModel:
 
     def _conclude(self, texts: Sequence[str], inferred: Inferred, timings: Timings) -> Predictions:
         manifest = self.manifest
-        request_id = uuid.uuid4().hex
+        request_id = self._ids()
         ids = [request_id] if len(texts) == 1 else [f"{request_id}.{index}" for index in range(len(texts))]
         answers = [decide(row, manifest.labels, manifest.postprocessing) for row in inferred.probabilities]
         variant = self.engine.variant.name
@@ -149,3 +150,19 @@ class ServedModel:
         self._metrics.request_seconds.observe(seconds)
         self._metrics.queue_seconds.observe(timings.queue)
         self._metrics.tokenize_seconds.observe(timings.tokenize)
+
+
+def random_ids() -> Callable[[], str]:
+    """Ids of 128 random bits in hexadecimal; the system is asked for randomness once in 256 ids, not each time."""
+    pool: Iterator[str] = iter(())
+
+    def next_id() -> str:
+        nonlocal pool
+        bits = next(pool, None)
+        if bits is None:
+            fresh = os.urandom(4_096).hex()
+            pool = iter([fresh[start : start + 32] for start in range(0, len(fresh), 32)])
+            bits = next(pool)
+        return bits
+
+    return next_id

@@ -53,6 +53,11 @@ class Tokenizing:
         """Tokenize a request."""
         self._inbox.put(ticket)
 
+    def encode_here(self, ticket: Ticket) -> None:
+        """Encode a whole request in the calling thread."""
+        if not ticket.left:
+            self._encode([(ticket, 0, len(ticket.texts))])
+
     def close(self) -> None:
         """Let the threads end when they are free."""
         for _ in self._threads:

@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from exporters.convert import Draft, Rewrite, to_onnx
 from exporters.embeddings import compact_embeddings
 from exporters.first_token import keep_one_token
+from exporters.fold import fold_constants
 from exporters.int8_graph import dense_layers
 from exporters.invariant import calibrate, invariant_int8, most_sensitive
 from exporters.layouts import recognise
@@ -135,6 +136,19 @@ def test_the_last_layer_is_computed_for_one_token_with_the_same_answers(exported
 
     assert len(gathered) == 2  # what attention answers, and the residual beside it
     np.testing.assert_allclose(answers(draft, folder, draft.variant, 16), draft.predict(TEXTS), atol=1e-5)
+
+
+def test_what_follows_from_shapes_that_never_change_is_folded_and_answers_stay(exported: tuple[Draft, Path]) -> None:
+    draft, folder = exported
+    model = onnx.load(str(folder / "model.onnx"))
+
+    assert fold_constants(model) >= 2 * 6  # a layer's scale of attention
+    assert not any(node.op_type == "Sqrt" for node in model.graph.node)
+
+    onnx.checker.check_model(model)
+    onnx.save(model, str(folder / "folded.onnx"))
+    folded = draft.variant.model_copy(update={"file": "folded.onnx"})
+    np.testing.assert_array_equal(answers(draft, folder, folded, 16), answers(draft, folder, draft.variant, 16))
 
 
 def test_a_graph_that_reads_every_token_is_left_as_it_is() -> None:

@@ -118,7 +118,7 @@ def test_a_text_that_is_slow_to_tokenize_does_not_hold_up_the_others(tmp_path: P
     async def scenario() -> None:
         async with served(tmp_path, SlowTokenizer) as (model, _, _registry):
             release = _gate(model)
-            slow = asyncio.create_task(model.predict(["slow profit"]))
+            slow = asyncio.create_task(model.predict(["slow profit" + 600 * " x"]))
             await asyncio.sleep(0.2)  # one thread has taken it, alone
             assert (await asyncio.wait_for(model.predict(["loss"]), 10)).answers[0].label == "negative"
             assert not slow.done()
