@@ -1,9 +1,9 @@
 """Numbers that a graph computes from shapes anew in each run, though every run gives the same, become constants.
 
 torch exports the scale of attention as Sqrt(1 / Sqrt(last dimension of the queries)), eight nodes a layer; onnxruntime
-folds none of it, because shapes are dynamic. Each node costs a run microseconds whatever its size, a twentieth of a
-short text's latency in int8. Used by `invariant`; not on the graph that `fused` starts from, whose patterns it would hide. Exact: what is folded was computed from shapes alone
-and came out the same on inputs of two different shapes.
+folds none of it, because shapes are dynamic. Each node costs a run microseconds whatever its size. What is folded was
+computed from shapes alone and came out the same on inputs of two different shapes.
+Used by `invariant`; not on the graph that `quantize.fused` starts from, whose patterns it would hide.
 """
 
 from collections.abc import Sequence

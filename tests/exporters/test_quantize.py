@@ -148,7 +148,7 @@ def test_what_follows_from_shapes_that_never_change_is_folded_and_answers_stay(e
     onnx.checker.check_model(model)
     onnx.save(model, str(folder / "folded.onnx"))
     folded = draft.variant.model_copy(update={"file": "folded.onnx"})
-    np.testing.assert_array_equal(answers(draft, folder, folded, 16), answers(draft, folder, draft.variant, 16))
+    np.testing.assert_allclose(answers(draft, folder, folded, 16), answers(draft, folder, draft.variant, 16), atol=1e-6)
 
 
 def test_a_graph_that_reads_every_token_is_left_as_it_is() -> None:
