@@ -17,6 +17,7 @@ from benchmarks.engine import measure_engine
 from benchmarks.load import find_wrk
 from benchmarks.overhead import measure_overhead
 from benchmarks.pairs import Effort, measure_pair, try_peer
+from benchmarks.path import measure_path
 from benchmarks.peers.catalog import PEERS, Peer, find
 from benchmarks.prepare import prepare as make
 from benchmarks.results import Results, read_results, write_results
@@ -115,6 +116,13 @@ def overhead(
     part = measure_overhead(Workspace(work), environments, repeats)
     _keep(out, read_results(out).model_copy(update={"overhead": part}))
     _show(read_results(out))
+
+
+@app.command()
+def path(repeats: Repeats = 5) -> None:
+    """Steps of the request path before and after they were made cheaper; prints them, keeps nothing."""
+    rows = [[step, f"{before:.1f}", f"{after:.1f}"] for step, before, after in measure_path(repeats)]
+    console.table("microseconds a request", ["step", "before", "after"], rows)
 
 
 @app.command("all")

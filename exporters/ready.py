@@ -20,9 +20,9 @@ from exporters.convert import GRAPH, Draft
 from exporters.encoders import check_task, longest_input, padding_id
 from exporters.invariant import invariant_int8
 from exporters.layouts import Layout
-from exporters.quantize import dynamic_int8, fused
+from exporters.quantize import dynamic_int8, for_gpus, fused
 from tidegate.bundle import Postprocessing, TensorSpec, TokenizerPreprocessing, Variant
-from tidegate.devices import choose, cores
+from tidegate.devices import available_providers, choose, cores
 from tidegate.errors import UnsupportedSource
 from tidegate.preprocess import collate
 from tidegate.session import Session
@@ -59,7 +59,7 @@ def draft_ready(layout: Layout, folder: Path) -> Draft:
             max_batch_size=1 if is_dynamic else 64,
             one_thread_runs=is_dynamic,
         ),
-        rewrites=() if is_quantized else (fused, dynamic_int8, invariant_int8),
+        rewrites=() if is_quantized else (fused, dynamic_int8, invariant_int8, *for_gpus(available_providers())),
         predict=_predictor(layout.model / GRAPH, layout.tokenizer / "tokenizer.json", preprocessing, len(labels)),
     )
 

@@ -22,10 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from exporters.batches import Point, cut, padded_tokens
 from tidegate.bundle import MANIFEST, Bundle, Manifest
-from tidegate.engine import Engine
+from tidegate.engine import Engine, open_session
 from tidegate.plan import Plan
 from tidegate.preprocess import Encoded
-from tidegate.session import Session
 
 MIN_TEXTS = 64
 _MIXED = 32  # texts of a batch as they come, as the gate batches them
@@ -90,9 +89,7 @@ def _faster(one: Batched | None, other: Batched) -> Batched:
 
 def _open(bundle: Bundle, plans: Sequence[Plan]) -> list[Engine]:
     """One engine a plan, all around one session."""
-    first = plans[0]
-    file = bundle.file(bundle.manifest.variant(first.variant).file)
-    session = Session.open(file, first.where, first.threads, first.runs)
+    session = open_session(bundle, plans[0])
     return [Engine(bundle, plan, session) for plan in plans]
 
 

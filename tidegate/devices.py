@@ -87,8 +87,11 @@ class Device:
 
 
 def available_providers() -> list[str]:
-    """Providers of the installed onnxruntime, best first."""
-    return list(ort.get_available_providers())
+    """Providers that are built into the installed onnxruntime, best first.
+
+    A plugin adds its own to onnxruntime's list once somebody registers it; `openvino_device` is who asks for that one.
+    """
+    return [name for name in ort.get_available_providers() if not name.startswith(OPENVINO)]
 
 
 @cache

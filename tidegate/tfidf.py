@@ -12,15 +12,22 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.preprocess import Encoded
 
+Columns = Callable[[str], Iterable[int | None]]  # columns of a decoded text's terms, None for unknown ones
+
+# Words whose columns are kept: 20,000 of 32 characters at most are some 40 MB at worst, and nearly all of a domain.
+_KEPT_WORDS, _KEPT_CHARS = 20_000, 32
 _WHITESPACE_RUN = re.compile(r"\s\s+")
 
 
@@ -52,9 +59,9 @@ class TfidfPreprocessor:
     def __init__(self, file: Path) -> None:
         self._config = config = Vectorizer.model_validate_json(file.read_bytes())
         self._column = {term: index for index, term in enumerate(config.vocabulary)}
-        self._idf = config.idf
+        self._idf = None if config.idf is None else np.asarray(config.idf, dtype=np.float64)  # (terms,)
         self._decode = _decoder(config)
-        self._analyze = _analyzer(config)
+        self._columns = self._word_by_word() if config.analyzer == "char_wb" else self._all_at_once()
         self.pad_values = {"indices": float(len(config.vocabulary)), "values": 0.0}
 
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
@@ -62,36 +69,54 @@ class TfidfPreprocessor:
         return [self._encode(text) for text in texts]
 
     def _encode(self, text: str) -> Encoded:
-        terms = Counter(self._analyze(self._decode(text)))
-        column = self._column
-        counts = {column[term]: count for term, count in terms.items() if term in column}
-        indices = sorted(counts)
+        counts = Counter(self._columns(self._decode(text)))  # column, None for unknown terms -> times
+        unknown = counts.pop(None, 0)
+        indices = np.fromiter(counts, dtype=np.int64, count=len(counts))  # (terms,)
+        order = np.argsort(indices)
+        indices = indices[order]
+        values = self._weigh(indices, np.fromiter(counts.values(), dtype=np.float64, count=len(counts))[order])
+        if not counts:
+            indices, values = np.array([len(self._column)]), np.zeros(1)
         return Encoded(
-            arrays={
-                "indices": np.asarray(indices or [len(column)], dtype=np.int64),
-                "values": np.asarray(self._weigh(indices, counts) or [0.0], dtype=np.float32),
-            },
-            length=max(len(indices), 1),
+            arrays={"indices": indices, "values": values.astype(np.float32)},
+            length=len(indices),
             words=len(text.split()),
-            unknown=terms.total() - sum(counts.values()),
+            unknown=unknown,
             truncated=False,
         )
 
-    def _weigh(self, indices: Sequence[int], counts: dict[int, int]) -> list[float]:
+    def _weigh(self, indices: NDArray[np.int64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
         config = self._config
-        weights = [1.0 if config.binary else float(counts[index]) for index in indices]
+        weights = np.ones_like(counts) if config.binary else counts
         if config.sublinear_tf:
-            weights = [math.log(weight) + 1.0 for weight in weights]
+            weights = np.log(weights) + 1.0
         if self._idf is not None:
-            weights = [weight * self._idf[index] for weight, index in zip(weights, indices, strict=True)]
+            weights = weights * self._idf[indices]
         scale = _norm(weights, config.norm)
-        return [weight / scale for weight in weights] if scale else weights
+        return weights / scale if scale else weights
+
+    def _all_at_once(self) -> Columns:
+        analyze, column = _analyzer(self._config), self._column
+        return lambda text: map(column.get, analyze(text))
+
+    def _word_by_word(self) -> Columns:
+        """Columns of a text for n-grams inside words: texts repeat their words, so the columns of a word are kept."""
+        low, high = self._config.ngram_range
+        column = self._column
+
+        def columns(word: str) -> tuple[int | None, ...]:
+            return tuple(map(column.get, _word_bounded_ngrams(word, low, high)))
+
+        known = lru_cache(maxsize=_KEPT_WORDS)(columns)
+        return lambda text: chain.from_iterable(
+            known(word) if len(word) <= _KEPT_CHARS else columns(word) for word in text.split()
+        )
 
 
-def _norm(weights: Sequence[float], kind: str | None) -> float:
+def _norm(weights: NDArray[np.float64], kind: str | None) -> float:
     if kind == "l2":
-        return math.sqrt(sum(weight * weight for weight in weights))
-    return sum(weights) if kind == "l1" else 1.0
+        return math.sqrt(float(weights @ weights))
+    return float(weights.sum()) if kind == "l1" else 1.0
 
 
 def _decoder(config: Vectorizer) -> Callable[[str], str]:
@@ -119,8 +144,6 @@ def _analyzer(config: Vectorizer) -> Callable[[str], list[str]]:
     low, high = config.ngram_range
     if config.analyzer == "char":
         return lambda text: _char_ngrams(_WHITESPACE_RUN.sub(" ", text), low, high)
-    if config.analyzer == "char_wb":
-        return lambda text: _word_bounded_ngrams(_WHITESPACE_RUN.sub(" ", text), low, high)
     words = re.compile(config.token_pattern or r"(?u)\b\w\w+\b").findall
     stop = config.stop_words
     return lambda text: _word_ngrams([word for word in words(text) if word not in stop], low, high)
@@ -141,16 +164,15 @@ def _char_ngrams(text: str, low: int, high: int) -> list[str]:
     ]
 
 
-def _word_bounded_ngrams(text: str, low: int, high: int) -> list[str]:
-    """Character n-grams inside words padded by a space; a word shorter than n counts once, as in scikit-learn."""
+def _word_bounded_ngrams(word: str, low: int, high: int) -> list[str]:
+    """Character n-grams of a word padded by spaces; one shorter than n counts once, as in scikit-learn."""
     terms: list[str] = []
-    for word in text.split():
-        padded = f" {word} "
-        for size in range(low, high + 1):
-            terms.append(padded[:size])
-            terms += [padded[start : start + size] for start in range(1, len(padded) - size + 1)]
-            if size >= len(padded):
-                break
+    padded = f" {word} "
+    for size in range(low, high + 1):
+        terms.append(padded[:size])
+        terms += [padded[start : start + size] for start in range(1, len(padded) - size + 1)]
+        if size >= len(padded):
+            break
     return terms
 
 

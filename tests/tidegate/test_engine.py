@@ -17,9 +17,10 @@ from tests import bundles
 from tidegate import devices
 from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
+from tidegate.devices import Device
 from tidegate.engine import Engine, Run, in_turn, open_session
 from tidegate.errors import BundleCorrupt, DeviceUnavailable, InferenceFailed
-from tidegate.plan import Plan
+from tidegate.plan import Plan, exported
 from tidegate.preprocess import Encoded, Feeds, collate
 from tidegate.session import Session, run_bound
 
@@ -202,3 +203,15 @@ def test_every_device_of_a_plan_gets_its_own_session_or_says_which_did_not_start
 def _shared() -> Engine:
     """One engine for every hypothesis example; a fixture would be opened anew for each."""
     return Engine.open(bundles.wordpieces(BundleStore(Path(tempfile.mkdtemp()))), CPU)
+
+
+def test_openvino_answers_like_the_cpu_provider(tmp_path: Path) -> None:
+    if devices.openvino_device() is None:
+        pytest.skip("OpenVINO offers nothing here: it needs the extra `intel` and an Intel CPU")
+    bundle = bundles.wordpieces(BundleStore(tmp_path))
+    texts = ["strong profit growth", "loss falls after warning", "the company met analysts on monday"]
+    there = Engine.follow(bundle, exported(bundle.manifest, Device("cpu", devices.OPENVINO, "asked for")))
+
+    np.testing.assert_allclose(
+        there.classify(texts), Engine.open(bundle, CPU).classify(texts), atol=1e-2
+    )  # bf16 where the CPU has it

@@ -94,7 +94,7 @@ def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = 
             from tidegate.cli.workers import supervise  # it builds on this module
 
             log_to_stderr("supervisor ")
-            supervise(settings, listener, loaded)
+            supervise(settings, listener, loaded, place_champions(settings))
     finally:
         if home.read_address(settings.home) == url:
             home.write_address(settings.home, "")

@@ -4,6 +4,7 @@ Runs in the serve environment, where the providers that serve are, each trial in
 kept in the home folder under this machine's fingerprint; the next `serve` follows it.
 """
 
+import os
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
 
@@ -84,15 +85,19 @@ def tune_bundle(settings: Settings, bundle: Bundle, *, budget_seconds: float | N
     from exporters import tune as tuner
     from exporters.candidates import offered
     from tidegate import tunings
+    from tidegate.gpus import number_by_bus
+    from tidegate.placement import parse_devices
 
     folder = home_folder.prepare(settings) / "tuning"
-    places, stopping = offered(settings.device), Event()
+    number_by_bus(os.environ)
+    requested = parse_devices(settings.device).of(bundle.manifest.name)
+    places, stopping = offered(requested), Event()
     title = f"tuning {bundle.manifest.name}/{bundle.manifest.version} for this machine"
     with console.messages.status(title), tunings.measuring(folder, stopping):
         tuning = tuner.tune(
             bundle,
             places,
-            requested=settings.device,
+            requested=requested,
             threads=settings.threads,
             budget_seconds=budget_seconds,
             say=console.say,

@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from prometheus_client import PLATFORM_COLLECTOR
@@ -33,6 +33,7 @@ from serving.metrics import forget_gauges, share_figures
 from tidegate import devices, store
 from tidegate.cli import console, gateway
 from tidegate.errors import TidegateError
+from tidegate.placement import Placement
 from tidegate.settings import Settings
 
 log = logging.getLogger("tidegate.workers")
@@ -52,12 +53,14 @@ class Orders(BaseModel):
         index: its number, from 0; the one that takes a dead worker's place has the same.
         folder: shared by the workers of one server: metrics, and the socket of the demos.
         listen_at_once: see `gateway.serve`.
+        placements: where each model runs, decided once for all workers; None where each decides for itself.
     """
 
     index: int
     folder: Path
     listen_at_once: bool
     settings: Settings
+    placements: dict[str, Placement] | None = None
 
     def line(self) -> bytes:
         """The orders with secrets in the clear, as one line of JSON."""
@@ -68,7 +71,12 @@ class Orders(BaseModel):
         return json.dumps(self.model_dump(exclude={"settings"}) | {"settings": plain}, default=str).encode() + b"\n"
 
 
-def supervise(settings: Settings, listener: socket.socket, on_loaded: Callable[[list[str]], bool]) -> None:
+def supervise(
+    settings: Settings,
+    listener: socket.socket,
+    on_loaded: Callable[[list[str]], bool],
+    placements: Mapping[str, Placement] | None = None,
+) -> None:
     """Serve from `settings.workers` processes until a signal comes.
 
     Args:
@@ -76,6 +84,7 @@ def supervise(settings: Settings, listener: socket.socket, on_loaded: Callable[[
         listener: bound and shared; it holds the port while no worker does, and never listens.
         on_loaded: called once, when every worker has loaded its models, with a line for each model that failed; says
             whether to stop.
+        placements: where each model runs; None lets each worker find out.
 
     Raises:
         TidegateError: a worker failed at its start, again and again.
@@ -85,7 +94,7 @@ def supervise(settings: Settings, listener: socket.socket, on_loaded: Callable[[
         log.warning("%s workers share %s cores: more of them only take more memory", settings.workers, devices.cores())
     with _shared_folder(settings.home) as folder:
         port = listener.getsockname()[1]
-        asyncio.run(Supervisor(settings.model_copy(update={"port": port}), folder, on_loaded).run())
+        asyncio.run(Supervisor(settings.model_copy(update={"port": port}), folder, on_loaded, placements).run())
 
 
 class Supervisor:
@@ -93,7 +102,14 @@ class Supervisor:
 
     command: tuple[str, ...] = (sys.executable, "-m", "tidegate.cli.workers")
 
-    def __init__(self, settings: Settings, folder: Path, on_loaded: Callable[[list[str]], bool]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        on_loaded: Callable[[list[str]], bool],
+        placements: Mapping[str, Placement] | None = None,
+    ) -> None:
+        self._placements = None if placements is None else dict(placements)
         self._settings = settings
         self._folder = folder
         self._on_loaded = on_loaded
@@ -130,7 +146,13 @@ class Supervisor:
         share = max(1, (self._settings.threads or devices.cores()) // self._settings.workers)
         settings = self._settings.model_copy(update={"threads": share})
         # While nothing is loaded yet, one worker answers health checks; the others come when they can predict.
-        return Orders(index=index, folder=self._folder, listen_at_once=first and index == 0, settings=settings)
+        return Orders(
+            index=index,
+            folder=self._folder,
+            listen_at_once=first and index == 0,
+            settings=settings,
+            placements=self._placements,
+        )
 
     async def _keep(self, index: int) -> None:
         """Start a worker, and another in its place whenever it ends."""
@@ -208,6 +230,7 @@ def work(orders: Orders, report: Callable[[list[str]], None]) -> None:
         loaded,
         demos_at=_demo_door(folder) if orders.index else "",
         listen_at_once=orders.listen_at_once,
+        placements=orders.placements,
     )
 
 
