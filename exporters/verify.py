@@ -161,8 +161,9 @@ def compare(
         yard: what they are held against.
         max_difference: most that batch-mates may move a probability.
     """
-    truth, source, alone = _truth(yard), answered_labels(yard.source, yard), answered_labels(single, yard)
-    together = [answered_labels(answers, yard) for answers in batched]
+    truth, source = _truth(yard), answered_labels(yard.source, yard)
+    tied = _tied(yard.source)  # (rows,)
+    alone, *together = (np.where(tied, source, answered_labels(answers, yard)) for answers in (single, *batched))
     agreement = min(float((labels == source).mean()) for labels in (alone, *together))
     accuracy = scores.accuracy(truth, alone)
     flips = max((int((labels != alone).sum()) for labels in together), default=0)
@@ -171,6 +172,13 @@ def compare(
     reasons = [*_faults(agreement, drop, yard), *_batch_faults(flips, difference, max_difference)]
     error = max(float(np.abs(answers - yard.source).max()) for answers in (single, *batched))
     return Comparison(agreement, error, accuracy, flips, difference, "; ".join(reasons))
+
+
+def _tied(source: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows whose two best classes the source model itself cannot tell apart: either label agrees with it."""
+    best = np.sort(source, axis=1)[:, -2:]  # (rows, 2)
+    tied: NDArray[np.bool_] = best[:, 1] - best[:, 0] <= BATCH_DIFFERENCE_FP32
+    return tied
 
 
 def max_batch_difference(precision: str) -> float:

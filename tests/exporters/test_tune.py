@@ -194,11 +194,11 @@ def test_each_provider_is_offered_the_files_that_suit_it(store: BundleStore) -> 
 
 
 def test_a_winner_is_refined_by_its_batching_alone() -> None:
-    best = Plan(variant="fp32", provider=OPENVINO, runs=2, max_batch_tokens=1024, length_multiple=8)
+    best = Plan(variant="fp32", provider=OPENVINO, runs=2, max_batch_tokens=512, length_multiple=8)
     finer = refined(best)
 
-    assert best not in finer
-    assert {plan.max_batch_tokens for plan in finer} >= {256, 512, 2048}
+    # The winner as well: in one process with the others, in turns, they can be told apart.
+    assert {plan.max_batch_tokens for plan in finer} == {256, 512, 1024, 2048}
     assert {plan.length_multiple for plan in finer} == {1, 8}
     assert refined(best.model_copy(update={"max_batch_rows": 1})) == ()
 
@@ -222,9 +222,11 @@ def test_runs_hold_rows_of_like_length_within_the_bounds() -> None:
 
 
 def test_the_fixed_cost_of_a_run_is_found_from_its_timings() -> None:
-    points = [(tokens, 0.001 + tokens * 0.0001) for tokens in (10, 50, 200, 1000)]
+    points = [(tokens, 0.003 + tokens * 0.0001) for tokens in (10, 50, 200, 1000, 1500)]
 
-    assert run_tokens(points) == pytest.approx(10, abs=0.1)
+    assert run_tokens(points) == pytest.approx(30, abs=0.1)
+    assert run_tokens([*points, (400, 9.0)]) == pytest.approx(30, abs=5)  # one run that something else held up
+    assert run_tokens([(tokens, tokens * 0.0001) for tokens in (10, 50, 200)]) == RUN_TOKENS  # never less
     assert run_tokens([(10, 0.5), (10, 0.6)]) == RUN_TOKENS
     assert run_tokens([(10, 0.5), (20, 0.4), (30, 0.3)]) == RUN_TOKENS
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from exporters.measure import Measurement, load, save
-from exporters.verify import Yardstick, depends_on_batch, fastest, judge, run_measurement, yardstick
+from exporters.verify import Yardstick, compare, depends_on_batch, fastest, judge, run_measurement, yardstick
 from tests import bundles
 from tidegate.bundle import Evidence, Postprocessing, Variant
 from tidegate.bundle_store import BundleStore
@@ -136,3 +136,13 @@ def test_measurements_survive_the_file_between_the_processes(tmp_path: Path) -> 
     back = load(tmp_path / "m.npz")
     np.testing.assert_array_equal(back.single, SOURCE)
     assert back.latency_p50_seconds == 0.001
+
+
+def test_where_the_source_model_is_of_two_minds_either_label_agrees() -> None:
+    source = np.array([[0.5, 0.5], [0.9, 0.1]])
+    yard = Yardstick([("a", "x"), ("b", "x")], ("x", "y"), ("x", "y"), source, Postprocessing(), 1.0)
+    answers = np.array([[0.499999, 0.500001], [0.9, 0.1]])
+
+    compared = compare(answers, [source], yard, 1e-2)
+
+    assert (compared.agreement, compared.flips, compared.refusal) == (1.0, 0, "")
