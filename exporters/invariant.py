@@ -18,6 +18,7 @@ from exporters.convert import GRAPH
 from exporters.embeddings import compact_embeddings
 from exporters.fold import fold_constants
 from exporters.int8_graph import Range, dense_layers, rewrite
+from exporters.quantize import mapped
 from tidegate.bundle import Variant
 from tidegate.devices import hardware
 from tidegate.errors import UnsupportedSource
@@ -41,21 +42,21 @@ def invariant_int8(folder: Path, feeds: Sequence[Feeds]) -> Iterator[Variant]:
     Raises:
         UnsupportedSource: the graph has no dense layer with a weight matrix.
     """
-    model = _load(folder)
-    ranges = calibrate(model, feeds)
-    yield _write(model, ranges, (), folder)
-    ranked = most_sensitive(model, ranges, feeds[:_PROBES])
+    with mapped("int8-invariant"):
+        model = _load(folder)
+        ranges = calibrate(model, feeds)
+        first = _write(model, ranges, (), folder)
+    yield first
+    with mapped("int8-invariant"):
+        ranked = most_sensitive(model, ranges, feeds[:_PROBES])
     for count in _CAREFUL:
         yield _write(model, ranges, ranked[:count], folder)
 
 
 def _load(folder: Path) -> onnx.ModelProto:
-    try:
-        model = onnx.load(str(folder / GRAPH))
-    except Exception as error:  # protobuf's own errors
-        raise UnsupportedSource(f"variant int8-invariant cannot be made: {type(error).__name__}") from error
+    model = onnx.load(str(folder / GRAPH))
     if not dense_layers(model.graph):
-        raise UnsupportedSource("variant int8-invariant cannot be made: the graph has no MatMul with a weight matrix")
+        raise UnsupportedSource("the graph has no MatMul with a weight matrix")
     fold_constants(model)
     return model
 

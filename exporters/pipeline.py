@@ -26,7 +26,7 @@ from tidegate.bundle import Bundle, Evidence, FileEntry, Lineage, Manifest, Vari
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.devices import choose
 from tidegate.engine import Engine, open_preprocessor
-from tidegate.errors import GateRefused, UnsupportedSource, UsageError
+from tidegate.errors import GateRefused, TidegateError, UsageError
 from tidegate.preprocess import Encoded, Feeds, collate
 from tidegate.records import Record, make_records
 from tidegate.tasks import decide
@@ -153,7 +153,7 @@ def _compare(plan: _Plan, yard: Yardstick, folder: Path, work: Path, say: Say) -
         try:
             candidate = _careful_enough(plan, rewrite(folder, feeds), yard, folder, work, say)
             candidates.append(_if_faster(candidate, candidates[0], say))
-        except UnsupportedSource as error:
+        except TidegateError as error:  # what is only meant to be faster must not stop the export
             say(f"left out: {error}")
     return candidates
 
@@ -163,17 +163,29 @@ def _careful_enough(
 ) -> Candidate:
     """The first version of a variant whose labels agree well enough, else the one that agrees best; one file stays."""
     tried: list[Candidate] = []
-    for variant in versions:
-        tried.append(_measure(plan, variant, yard, folder, work, say))
-        agreement = tried[-1].evidence.agreement
-        if agreement >= GOOD_AGREEMENT:
-            break
-        say(f"variant {variant.name} agrees on {agreement:.2%} of labels, and {GOOD_AGREEMENT:.1%} is the aim")
+    files: set[Path] = set()
+    try:
+        for variant in versions:
+            files.add(folder / variant.file)
+            tried.append(_measure(plan, variant, yard, folder, work, say))
+            agreement = tried[-1].evidence.agreement
+            if agreement >= GOOD_AGREEMENT:
+                break
+            say(f"variant {variant.name} agrees on {agreement:.2%} of labels, and {GOOD_AGREEMENT:.1%} is the aim")
+    except TidegateError as error:
+        if not tried:
+            _unlink(files)
+            raise
+        say(f"no more careful version: {error}")
     best = max(tried, key=lambda candidate: candidate.evidence.agreement)
-    for candidate in tried:
-        if candidate is not best:
-            (folder / candidate.variant.file).unlink()
+    _unlink(files - {folder / best.variant.file})
     return best
+
+
+def _unlink(files: set[Path]) -> None:
+    """What stays in the bundle folder would be published."""
+    for file in files:
+        file.unlink()
 
 
 def _if_faster(candidate: Candidate, plain: Candidate, say: Say) -> Candidate:

@@ -31,7 +31,7 @@ def fused(folder: Path, _feeds: Sequence[Feeds]) -> Iterator[Variant]:
     import onnx
     from onnxruntime.transformers import optimizer
 
-    with _mapped("fused"):
+    with mapped("fused"):
         logging.getLogger("onnxruntime.transformers").setLevel(logging.ERROR)
         onnx.load(str(folder / GRAPH))  # the optimizer leaves a temporary folder behind when it cannot read the file
         # "bert" stands for every encoder; 0 heads and width: read from the graph.
@@ -48,7 +48,7 @@ def dynamic_int8(folder: Path, _feeds: Sequence[Feeds]) -> Iterator[Variant]:
     """Dynamic int8 per channel, for the CPU at hand, by optimum's ORTQuantizer."""
     from optimum.onnxruntime import ORTQuantizer
 
-    with tempfile.TemporaryDirectory(dir=folder) as scratch, _mapped("int8"):
+    with tempfile.TemporaryDirectory(dir=folder) as scratch, mapped("int8"):
         logging.getLogger("optimum").setLevel(logging.ERROR)  # it misses a config.json that nobody here reads
         quantizer = ORTQuantizer.from_pretrained(folder, file_name=GRAPH)
         quantizer.quantize(save_dir=scratch, quantization_config=_configuration(), file_suffix="int8")
@@ -70,7 +70,7 @@ def half(folder: Path, _feeds: Sequence[Feeds]) -> Iterator[Variant]:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with _mapped("fp16"), warnings.catch_warnings():
+    with mapped("fp16"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a line for each weight that float16 rounds to nothing
         graph = convert_float_to_float16(onnx.load(str(folder / GRAPH)), keep_io_types=True)
         onnx.save(graph, str(folder / "model.fp16.onnx"))
@@ -103,7 +103,8 @@ def _configuration() -> Any:
 
 
 @contextmanager
-def _mapped(variant: str) -> Iterator[None]:
+def mapped(variant: str) -> Iterator[None]:
+    """What a tool raises while it makes a variant, as `UnsupportedSource` with the variant's name."""
     try:
         yield
     except Exception as error:  # the tools raise bare classes for graphs that they cannot rewrite

@@ -62,11 +62,6 @@ class Engine:
         """Load a variant as a plan says; raises what `open` raises."""
         return cls(bundle, plan, *(open_session(bundle, plan, name) for name in (plan.device, *plan.replicas)))
 
-    @property
-    def runs(self) -> int:
-        """How many `infer` calls at once use the cores best."""
-        return self.plan.runs
-
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Preprocess texts, one row each."""
         return self._preprocessor.encode(texts)
