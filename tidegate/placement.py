@@ -81,14 +81,6 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
-class CpuShare:
-    """Upper bounds of one model on the CPU: `runs` at once, of `threads` each."""
-
-    runs: int
-    threads: int
-
-
-@dataclass(frozen=True, slots=True)
 class Requested:
     """A parsed `--device`: a default, and what some models ask for instead."""
 
@@ -175,26 +167,10 @@ def place(
     return [placed[wish.model] for wish in wishes]
 
 
-def cpu_budget(cores: int, one_thread_runs: Mapping[str, bool]) -> dict[str, CpuShare]:
-    """How each model may use the cores: as many one-thread runs as there are cores, or one run on all of them.
-
-    Bounds, not shares: an idle model leaves its cores to the others. That runs of several models together never take
-    more threads than there are cores is kept by a permit that each run takes for its threads.
-
-    Args:
-        cores: of this process, 1 or more; divide by the workers first.
-        one_thread_runs: per model, whether many one-thread runs at once beat one run on all cores.
-    """
-    return {model: CpuShare(cores, 1) if single else CpuShare(1, cores) for model, single in one_thread_runs.items()}
-
-
-def bucket_of(rows: int, length: int, *, max_rows: int, max_length: int, length_multiple: int) -> tuple[int, int]:
-    """The shape a batch is padded to: rows up to a power of two, length up to a multiple, neither past its limit."""
-    return min(1 << (rows - 1).bit_length(), max_rows), min(-(-length // length_multiple) * length_multiple, max_length)
-
-
 def buckets(max_rows: int, max_length: int, max_tokens: int, length_multiple: int = 32) -> list[tuple[int, int]]:
-    """Every shape `bucket_of` answers within a token budget, most tokens first.
+    """Shapes to warm up, (rows, length) within a token budget, most tokens first.
+
+    Rows are powers of two, lengths multiples of `length_multiple`; neither goes past its limit, which is a shape too.
 
     Largest first, so that the arena is cut once, for the largest; smaller ones then fit into what is there.
 

@@ -13,14 +13,11 @@ from tidegate.placement import (
     CONTEXT_BYTES,
     MIB,
     WORKSPACE_BYTES,
-    CpuShare,
     Machine,
     Placement,
     Requested,
     Wish,
-    bucket_of,
     buckets,
-    cpu_budget,
     estimate_footprint,
     parse_devices,
     place,
@@ -237,13 +234,9 @@ def test_nothing_that_would_still_fit_is_left_on_the_cpu(where: Machine, wishes:
             assert alone.devices == ("cpu",)
 
 
-def test_each_model_may_use_every_core_in_runs_or_in_threads() -> None:
-    assert cpu_budget(4, {"int8": True, "fp32": False}) == {"int8": CpuShare(4, 1), "fp32": CpuShare(1, 4)}
-
-
-@given(st.integers(1, 128), st.dictionaries(st.text(max_size=3), st.booleans()))
-def test_no_model_alone_can_take_more_threads_than_there_are_cores(cores: int, models: dict[str, bool]) -> None:
-    assert all(share.runs * share.threads == cores for share in cpu_budget(cores, models).values())
+def bucket_of(rows: int, length: int, *, max_rows: int, max_length: int, length_multiple: int) -> tuple[int, int]:
+    """The shape that has room for a batch: rows up to a power of two, length up to a multiple."""
+    return min(1 << (rows - 1).bit_length(), max_rows), min(-(-length // length_multiple) * length_multiple, max_length)
 
 
 def test_buckets_come_largest_first_within_the_token_budget() -> None:
