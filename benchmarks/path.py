@@ -10,6 +10,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
@@ -19,10 +20,13 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Scope
 
 from serving import predict
+from serving.caller import Caller
 from serving.gateway import Gateway
 from serving.metrics import ServingMetrics
 from serving.model import Predictions, Timings, random_ids
+from serving.rollouts import Rollouts
 from serving.schemas import LabelScore, PredictRequest
+from tidegate.bundle_store import BundleStore
 from tidegate.records import Monitor
 from tidegate.settings import Settings
 from tidegate.tasks import Answer
@@ -36,19 +40,17 @@ _BODY = b'{"inputs": "The order was valued at over EUR 15mn ."}'
 class _Instant:
     """A served model without a model."""
 
-    class manifest:  # noqa: N801 - stands where a manifest does
-        """What the route reads of a manifest."""
-
-        labels = _LABELS
-
     def get(self, _name: str) -> "_Instant":
         """Stands for the repository as well."""
         return self
 
-    async def predict(self, texts: Sequence[str], _deadline: float | None) -> Predictions:
+    def admit(self, _name: str, _deadline: float | None, _caller: Caller) -> None:
+        """There is always room."""
+
+    async def predict(self, _name: str, texts: Sequence[str], **_: object) -> Predictions:
         """The same answer each time."""
         timings = Timings(0.001, 0.001, 0.001)
-        return Predictions("0" * 32, ["0" * 32], [_ANSWER] * len(texts), "m", 1, "int8", timings)
+        return Predictions("0" * 32, ["0" * 32], [_ANSWER] * len(texts), _LABELS, "m", 1, "int8", timings)
 
 
 def measure_path(repeats: int) -> list[tuple[str, float, float]]:
@@ -77,7 +79,7 @@ def _plain_app() -> FastAPI:
     @app.post("/models/{model_name}/predict")
     async def answer(model_name: str, request: PredictRequest) -> list[list[LabelScore]]:
         texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
-        predictions = await model.get(model_name).predict(texts, None)
+        predictions = await model.predict(model_name, texts)
         return [
             [LabelScore(label=label, score=score) for label, score in zip(_LABELS, each.scores, strict=True)]
             for each in predictions.answers
@@ -89,7 +91,8 @@ def _plain_app() -> FastAPI:
 def _our_app() -> FastAPI:
     app, registry = FastAPI(), CollectorRegistry()
     repository: Any = _Instant()
-    app.state.gateway = Gateway(Settings(), repository, cast(Monitor, None), ServingMetrics(registry), registry)
+    bundles, rollouts, monitor = BundleStore(Path()), cast(Rollouts, None), cast(Monitor, None)
+    app.state.gateway = Gateway(Settings(), bundles, repository, rollouts, monitor, ServingMetrics(registry), registry)
     app.include_router(predict.router)
     return app
 

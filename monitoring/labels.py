@@ -3,7 +3,8 @@
 Before: the bundle store; after: `job` (feedback) and `relabel` (imports).
 """
 
-from tidegate.bundle_store import CHAMPION, BundleStore
+from tidegate.aliases import CHAMPION
+from tidegate.bundle_store import BundleStore
 
 
 class KnownLabels:

@@ -4,18 +4,17 @@
 grows until the moment it runs and an idle model answers at once; there is no timer (text-embeddings-inference's
 idea). One runner at a time has the turn; the others wait behind it, asleep.
 
-Fairness: a row's rank is the virtual time at which it would start if the waiting requests shared the model equally,
-so the thousandth row of one list stands behind the first of another.
-Source: fair queueing, Demers, Keshav and Shenker 1989, with tokens for bits and one weight for all.
+Who goes first says `serving.line`. A run that hangs gives its cores back when it is given up (`abandon`).
 """
 
 import threading
 import time
-from bisect import insort
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from serving.batch import Entry, Ticket, cut, padded_tokens
+from serving.line import Line
 from tidegate.permits import Permits
 from tidegate.plan import Plan
 
@@ -24,6 +23,14 @@ WINDOW_BATCHES = 4
 
 # Rows start to stop of a ticket; a ticket with a text to encode first when stop is 0.
 _Arrival = tuple[Ticket, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A batch that runs: its rows, and since when (`time.monotonic`)."""
+
+    rows: int
+    started: float
 
 
 class Backlog:
@@ -39,16 +46,14 @@ class Backlog:
         self._max_queued = max_queued
         self._inbox: SimpleQueue[_Arrival | None] = SimpleQueue()
         self._turn = threading.Lock()  # taken by runners only
-        self._line: list[Entry] = []  # by rank; may hold rows that nobody waits for any more
-        self._requests: set[Ticket] = set()  # those with rows in the line
-        self._virtual_tokens = 0.0
-        self._running: dict[int, int] = {}  # rows in each runner's batch
+        self._line = Line()
+        self._running: dict[int, Run] = {}  # by runner
         self._closed = False
 
     @property
     def running(self) -> int:
         """Rows that are in a batch now."""
-        return sum(list(self._running.values()))
+        return sum(run.rows for run in list(self._running.values()))
 
     def put(self, ticket: Ticket, start: int, stop: int) -> None:
         """Queue rows `start` to `stop` of a request."""
@@ -62,6 +67,19 @@ class Backlog:
         """Let every runner go, now or when it comes back."""
         self._inbox.put(None)
 
+    @property
+    def longest_run_seconds(self) -> float:
+        """For how long the oldest of the runs that go on has been going on; 0 when there is none."""
+        started = [run.started for run in list(self._running.values())]
+        return time.monotonic() - min(started) if started else 0.0
+
+    def abandon(self) -> None:
+        """Give up the runs that go on: their cores are free for others, whatever becomes of their threads."""
+        self.close()
+        for runner in list(self._running):
+            if self._running.pop(runner, None):
+                self._permits.release(self._cores)
+
     def take(self) -> list[Entry]:
         """Wait for work and cores, and cut a batch; `done` gives the cores back. Empty once closed."""
         with self._turn:
@@ -70,15 +88,15 @@ class Backlog:
                 self._permits.acquire(self._cores)
                 batch = [] if self._closed else self._cut()
                 if batch:
-                    self._running[threading.get_ident()] = len(batch)
+                    self._running[threading.get_ident()] = Run(len(batch), time.monotonic())
                     return batch
                 self._permits.release(self._cores)
         return []
 
     def done(self) -> None:
         """The runner is finished with its batch."""
-        self._permits.release(self._cores)
-        self._running.pop(threading.get_ident(), None)
+        if self._running.pop(threading.get_ident(), None):  # else it was given up, and its cores with it
+            self._permits.release(self._cores)
 
     def _wait(self) -> None:
         """Sleep until there is a row, or the end."""
@@ -90,18 +108,10 @@ class Backlog:
             self._closed = True
             return
         ticket, start, stop = arrival
-        if not stop:
+        if stop:
+            self._line.add(ticket, start, stop)
+        else:
             self._encode(ticket)
-            return
-        rows = ticket.rows[start:stop]  # none once its caller has left
-        rank = max(ticket.next_rank, self._virtual_tokens)
-        for index, row in enumerate(rows, start):
-            insort(self._line, Entry(row, rank, index, ticket), key=_rank)
-            rank += row.length
-        ticket.next_rank = rank
-        ticket.waiting += len(rows)
-        if rows:
-            self._requests.add(ticket)
 
     def _cut(self) -> list[Entry]:
         """The next batch, out of the line; empty when the front held only what nobody wants."""
@@ -110,15 +120,18 @@ class Backlog:
                 self._accept(self._inbox.get_nowait())
             except Empty:  # only runners take, and only with the turn; but the queue does not promise it
                 break
-        self._sweep()
-        plan = self._plan
-        size = WINDOW_BATCHES * plan.max_batch_rows
         now = time.monotonic()
-        window = [entry for entry in self._line[:size] if self._wanted(entry.ticket, now)]
-        batch = cut(window, self._budget(window), plan.max_batch_rows, plan.run_tokens) if window else []
-        taken = set(batch)
-        self._line[:size] = [entry for entry in window if entry not in taken]
-        self._start(batch)
+        if len(self._line) > self._max_queued:  # drop what nobody wants before it outgrows the queue
+            self._line.sweep(lambda ticket: _wanted(ticket, now))
+        plan = self._plan
+        window = self._line.front(WINDOW_BATCHES * plan.max_batch_rows, lambda ticket: _wanted(ticket, now))
+        if not window:
+            return []
+        batch = cut(window, self._budget(window), plan.max_batch_rows, plan.run_tokens)
+        self._line.take(batch, padded_tokens(batch))
+        started = time.perf_counter()
+        for entry in batch:
+            entry.ticket.started_at = entry.ticket.started_at or started
         return batch
 
     def _budget(self, window: Sequence[Entry]) -> int:
@@ -129,32 +142,7 @@ class Backlog:
         share = -(-sum(entry.row.length for entry in window) // free)
         return min(self._plan.max_batch_tokens, share)
 
-    def _start(self, batch: Sequence[Entry]) -> None:
-        """Virtual time moves by the work of a batch, shared among the requests that wait."""
-        if not batch:
-            return
-        now = time.perf_counter()
-        self._virtual_tokens += padded_tokens(batch) / max(1, len(self._requests))
-        for entry in batch:
-            ticket = entry.ticket
-            ticket.waiting -= 1
-            ticket.started_at = ticket.started_at or now
-            if not ticket.waiting:
-                self._requests.discard(ticket)
 
-    def _wanted(self, ticket: Ticket, now: float) -> bool:
-        """Whether somebody still waits; a deadline that passed counts before work is done, not after."""
-        if ticket.left or now >= ticket.deadline:
-            self._requests.discard(ticket)
-            return False
-        return True
-
-    def _sweep(self) -> None:
-        """Drop rows that nobody wants before they outgrow the queue."""
-        if len(self._line) > self._max_queued:
-            now = time.monotonic()
-            self._line = [entry for entry in self._line if self._wanted(entry.ticket, now)]
-
-
-def _rank(entry: Entry) -> float:
-    return entry.rank
+def _wanted(ticket: Ticket, now: float) -> bool:
+    """Whether somebody still waits; a deadline that passed counts before work is done, not after."""
+    return not ticket.left and now < ticket.deadline

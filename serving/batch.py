@@ -1,7 +1,7 @@
 """Which waiting rows make the next batch: a pure function over the front of the queue.
 
-Before: `serving.backlog` keeps rows in rank order; after: the batch is padded (`tidegate.preprocess.collate`) and
-run. The row with the lowest rank is always in the batch, so nothing starves; its company is whoever stands near the
+Before: `serving.line` has rows in the order of their turn; after: the batch is padded (`tidegate.preprocess.collate`)
+and run. The row whose turn it is goes into the batch, so nothing starves; its company is whoever stands near the
 front with nearly its length. A row joins when the padding that it brings costs less than a run of its own would:
 a run costs a fixed part, given in tokens by the plan, and a part for each padded token (measured by `tune`).
 """
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from serving.caller import ANYONE, Caller
 from tidegate.preprocess import Encoded
 
 
@@ -23,6 +24,7 @@ class Ticket:
     Attributes:
         texts: as the caller sent them.
         deadline: `time.monotonic` seconds after which nobody wants the answer.
+        caller: who asks.
         future: completes when every row is answered, or fails with the first row that does.
         rows: encoded texts, as far as they are.
         answers: probabilities per text; None until answered.
@@ -36,6 +38,7 @@ class Ticket:
     deadline: float
     future: asyncio.Future[None]
     queued_at: float
+    caller: Caller = ANYONE
     rows: list[Encoded] = field(default_factory=list)
     answers: list[list[float] | None] = field(init=False)
     unanswered: int = field(init=False)
@@ -56,7 +59,7 @@ class Entry:
     """One row in the queue.
 
     Attributes:
-        rank: place in the queue in virtual tokens; lowest goes first.
+        rank: place among the rows of its caller, in virtual tokens; lowest goes first.
         index: the row's place in its request.
     """
 

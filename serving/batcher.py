@@ -8,6 +8,7 @@ Limits: bounded in texts; a request is answered in whole; when one of its texts 
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -17,19 +18,19 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from serving.admission import Admission
 from serving.backlog import Backlog
 from serving.batch import Entry, Ticket, padded_tokens
+from serving.caller import ANYONE, Caller
 from serving.metrics import ModelMetrics
 from serving.tokenizing import Tokenizing
-from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded, TidegateError
+from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, TidegateError
 from tidegate.permits import Permits
 from tidegate.plan import Plan
 from tidegate.preprocess import Encoded
 
 log = logging.getLogger(__name__)
 
-# Weight of the newest batch in the measured cost of a text: the last twenty batches or so count.
-_NEWEST = 0.1
 # A text that a free runner may as well tokenize itself: about 0.2 ms of work.
 _SHORT_CHARS = 500
 _JOIN_SECONDS = 5.0  # a runner that hangs must not hold up the end of the process
@@ -76,17 +77,26 @@ class Inferred:
 class Batcher:
     """Batches for one engine; create it on the event loop, `close` it there."""
 
-    def __init__(self, engine: Runner, metrics: ModelMetrics, permits: Permits, *, max_queued: int) -> None:
+    def __init__(
+        self,
+        engine: Runner,
+        metrics: ModelMetrics,
+        permits: Permits,
+        *,
+        max_queued: int,
+        run_seconds: float = math.inf,
+    ) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._max_queued = max_queued
+        self._run_seconds = run_seconds
         self._loop = asyncio.get_running_loop()
         self._backlog = Backlog(engine.plan, permits, max_queued, lambda ticket: self._tokenizing.encode_here(ticket))
         self._tokenizing = Tokenizing(engine, self._backlog, self._fail_from_thread)
+        self._admission = Admission(engine.plan.runs, max_queued)
         self._tickets: set[Ticket] = set()
-        self._unanswered = 0  # texts that somebody waits for
-        self._text_seconds = 0.0
+        self._shown = 0  # what the gauge, which all versions of a model share, holds of this one
         self._closed = False
+        self._broken = False
         self._runners = [
             threading.Thread(target=self._work, name=f"tidegate-infer-{n}", daemon=True)
             for n in range(engine.plan.runs)
@@ -95,35 +105,38 @@ class Batcher:
             runner.start()
 
     @property
+    def stuck(self) -> bool:
+        """Whether a runner died, or one of its runs has taken longer than any should."""
+        return self._broken or self._backlog.longest_run_seconds > self._run_seconds
+
+    @property
     def waiting(self) -> int:
         """Texts that are in no batch yet."""
-        return max(0, self._unanswered - self._backlog.running)
+        return max(0, self._admission.texts - self._backlog.running)
 
-    def admit(self, texts: int) -> None:
-        """Refuse `texts` more texts when the queue has no room for them.
+    def admit(self, deadline: float, caller: Caller = ANYONE, texts: Sequence[str] = ("",)) -> None:
+        """Refuse texts that the queue has no room for, or that would not be answered in time.
+
+        Args:
+            deadline: `time.monotonic` seconds.
+            caller: who asks.
+            texts: what is asked; one of no length when that is not known yet.
 
         Raises:
-            Overloaded: no room; carries when to come back, from the measured cost of a text.
-            NotReady: closing.
+            Overloaded: carries when to come back, from the measured cost of what waits.
+            NotReady: closing, or broken.
         """
         if self._closed:
             raise NotReady("the model is shutting down; send the request to another server, or later")
-        if self.waiting + texts > self._max_queued:
-            raise Overloaded(
-                f"{self.waiting} texts are waiting and {self._max_queued} may; come back later with these {texts}",
-                retry_after_seconds=self.drain_seconds() or 1.0,
-            )
+        self._admission.check(caller, texts, deadline - time.monotonic(), self.waiting)
 
-    def drain_seconds(self) -> float:
-        """How long the texts that wait will take, by the measured cost of a text; 0 when that is not known yet."""
-        return self.waiting * self._text_seconds / len(self._runners)
-
-    async def submit(self, texts: Sequence[str], deadline: float) -> Inferred:
+    async def submit(self, texts: Sequence[str], deadline: float, caller: Caller = ANYONE) -> Inferred:
         """Queue the texts of one request and wait for all of them.
 
         Args:
             texts: at least one.
             deadline: `time.monotonic` seconds; texts not in a batch by then are never run.
+            caller: who asks.
 
         Raises:
             Overloaded: the queue has no room.
@@ -131,8 +144,8 @@ class Batcher:
             DeadlinePassed: the deadline passed before every text was answered.
             InferenceFailed: the engine raised on one of these texts, alone.
         """
-        self.admit(len(texts))
-        ticket = self._enqueue(texts, deadline)
+        self.admit(deadline, caller, texts)
+        ticket = self._enqueue(texts, deadline, caller)
         seconds = deadline - time.monotonic()
         expiry = self._loop.call_later(max(0.0, seconds), _fail, ticket, DeadlinePassed(_TOO_LATE))
         try:
@@ -146,6 +159,14 @@ class Batcher:
             queue_seconds=max(0.0, ticket.started_at - ticket.encoded_at),
             infer_seconds=ticket.answered_at - ticket.started_at,
         )
+
+    def abandon(self) -> None:
+        """Give up what hangs: its callers are told, its cores are free, its threads are left behind."""
+        self._closed = True
+        for ticket in tuple(self._tickets):
+            _fail(ticket, NotReady("the model hung and is started again; send the request once more"))
+        self._tokenizing.close()
+        self._backlog.abandon()
 
     async def close(self, drain_seconds: float) -> None:
         """Refuse new texts, finish those queued within `drain_seconds`, fail the rest; no thread is left."""
@@ -166,12 +187,13 @@ class Batcher:
             if runner.is_alive():
                 log.warning("a run has not ended within %s s; it is left behind", _JOIN_SECONDS)
 
-    def _enqueue(self, texts: Sequence[str], deadline: float) -> Ticket:
-        ticket = Ticket(texts, deadline, self._loop.create_future(), time.perf_counter())
+    def _enqueue(self, texts: Sequence[str], deadline: float, caller: Caller) -> Ticket:
+        ticket = Ticket(texts, deadline, self._loop.create_future(), time.perf_counter(), caller)
         self._tickets.add(ticket)
         ticket.future.add_done_callback(lambda _: self._release(ticket))
-        self._count(len(texts))
-        if self._unanswered == 1 and len(texts[0]) <= _SHORT_CHARS:
+        self._admission.add(ticket)
+        self._show()
+        if self._admission.texts == 1 and len(texts[0]) <= _SHORT_CHARS:
             self._backlog.put_text(ticket)
         else:
             self._tokenizing.put(ticket)
@@ -181,13 +203,16 @@ class Batcher:
         """Its caller has the answer, or left: whatever still waits gives its places back at once."""
         ticket.left = True
         self._tickets.discard(ticket)
-        self._count(-ticket.unanswered)
+        self._admission.remove(ticket)
+        self._show()
         if ticket.unanswered:
             ticket.rows = []  # what stands in line would hold them until a runner comes by
 
-    def _count(self, texts: int) -> None:
-        self._unanswered += texts
-        self._metrics.queued.set(self.waiting)
+    def _show(self) -> None:
+        waiting = self.waiting
+        if waiting != self._shown:
+            self._metrics.queued.inc(waiting - self._shown)
+            self._shown = waiting
 
     # From here on: the runner threads.
 
@@ -251,24 +276,22 @@ class Batcher:
 
     def _deliver(self, batch: Sequence[Entry], answers: Answers, seconds: float, now: float) -> None:
         """Hand out the answers of a batch."""
-        newest = seconds / len(batch)
-        self._text_seconds += (newest - self._text_seconds) * (_NEWEST if self._text_seconds else 1.0)
-        answered = 0
+        self._admission.observe([entry.ticket.texts[entry.index] for entry in batch], seconds)
         for entry, answer in zip(batch, answers, strict=True):
             ticket = entry.ticket
             if ticket.left:
                 continue
-            answered += 1
             ticket.answers[entry.index] = answer
             ticket.unanswered -= 1
             if not ticket.unanswered:
                 ticket.answered_at = now
                 ticket.future.set_result(None)
-        self._count(-answered)
+            self._admission.answered(ticket, entry.index)
+        self._show()
 
     def _runner_died(self, error: BaseException) -> None:
         log.critical("a runner died; the model refuses work from here on", exc_info=error)
-        self._closed = True
+        self._closed = self._broken = True
         for ticket in tuple(self._tickets):
             _fail(ticket, InferenceFailed("the model stopped; the server's log has the cause"))
 

@@ -25,6 +25,8 @@ class Head:
     content_encoding: bytes = b""
     content_length: bytes = b""
     deadline: bytes = b""
+    caller: bytes = b""
+    priority: bytes = b""
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
@@ -39,6 +41,10 @@ class Head:
                 head.content_encoding = value
             elif name == b"x-deadline-ms":
                 head.deadline = value
+            elif name == b"x-caller-key":
+                head.caller = value
+            elif name == b"x-priority":
+                head.priority = value
         return head
 
 

@@ -17,7 +17,7 @@ from tidegate.tunings import Planned, Trial
 
 def summarise(name: str, state: ModelState) -> dict[str, Any]:
     """One entry of the model list; what is not known before the model is open is left out."""
-    summary: dict[str, Any] = {"name": name, "status": state.status}
+    summary: dict[str, Any] = {"name": name, "status": state.standing}
     if state.error:
         summary["error"] = state.error
     if state.served is not None:

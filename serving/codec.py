@@ -7,20 +7,22 @@ because this is the hot route; `serving.schemas` documents the same shapes. Befo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serving.body import json_object, json_type
 from serving.limits import check_count, check_text
 from serving.model import Predictions
-from serving.schemas import FeedbackRequest
+from serving.schemas import AliasRequest, FeedbackRequest
 from tidegate.errors import InvalidInput, MalformedRequest
 from tidegate.settings import Settings
 from tidegate.tasks import Answer, ranked
 
 DEADLINE_HEADER = "x-deadline-ms"
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,24 @@ def decode_question(document: Any, settings: Settings) -> Question:
 
 
 def decode_feedback(document: Any) -> FeedbackRequest:
-    """Check a decoded correction.
+    """Check a decoded correction; raises what `_checked` does."""
+    return _checked(FeedbackRequest, document)
+
+
+def decode_alias(document: Any) -> AliasRequest:
+    """Check where an alias is to point; raises what `_checked` does."""
+    return _checked(AliasRequest, document)
+
+
+def _checked(schema: type[Body], document: Any) -> Body:
+    """A decoded body as its schema.
 
     Raises:
         InvalidInput: not the shape; carries the JSON pointer of the fault.
     """
-    fields = json_object(document, tuple(FeedbackRequest.model_fields))
+    fields = json_object(document, tuple(schema.model_fields))
     try:
-        return FeedbackRequest.model_validate(fields)
+        return schema.model_validate(fields)
     except ValidationError as error:
         fault = error.errors(include_url=False, include_input=False)[0]
         pointer = "/" + "/".join(str(step) for step in fault["loc"])
@@ -85,11 +97,11 @@ def decode_deadline(sent: bytes) -> float | None:
     return int(sent) / 1e3
 
 
-def encode_answer(question: Question, predictions: Predictions, labels: Sequence[str]) -> bytes:
+def encode_answer(question: Question, predictions: Predictions) -> bytes:
     """The body of the answer."""
     if question.details:
-        return orjson.dumps(_full(question, predictions, labels))
-    return orjson.dumps([_ranking(answer, labels, question.top_k) for answer in predictions.answers])
+        return orjson.dumps(_full(question, predictions))
+    return orjson.dumps([_ranking(answer, predictions.labels, question.top_k) for answer in predictions.answers])
 
 
 def answer_headers(predictions: Predictions) -> list[tuple[bytes, bytes]]:
@@ -136,7 +148,7 @@ def _ranking(answer: Answer, labels: Sequence[str], top_k: int | None) -> list[d
     return [{"label": label, "score": score} for label, score in ranked(answer, labels, top_k)]
 
 
-def _full(question: Question, predictions: Predictions, labels: Sequence[str]) -> dict[str, Any]:
+def _full(question: Question, predictions: Predictions) -> dict[str, Any]:
     return {
         "model": predictions.model,
         "version": predictions.version,
@@ -146,7 +158,7 @@ def _full(question: Question, predictions: Predictions, labels: Sequence[str]) -
                 "label": answer.label,
                 "score": answer.score,
                 "abstained": answer.abstained,
-                "scores": dict(ranked(answer, labels, question.top_k)),
+                "scores": dict(ranked(answer, predictions.labels, question.top_k)),
             }
             for prediction_id, answer in zip(predictions.ids, predictions.answers, strict=True)
         ],

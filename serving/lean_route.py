@@ -17,7 +17,7 @@ from starlette.responses import Response
 from serving.schemas import Problem
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
-_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+_IN_PATH = {"in": "path", "required": True, "schema": {"type": "string"}}
 
 
 class LeanRoute(APIRoute):
@@ -30,10 +30,15 @@ class LeanRoute(APIRoute):
 
 
 def documented(
-    body: type[BaseModel] | None = None, *, headers: tuple[dict[str, Any], ...] = (), model: bool = True
+    body: type[BaseModel] | None = None,
+    *,
+    headers: tuple[dict[str, Any], ...] = (),
+    model: bool = True,
+    path: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """`openapi_extra` of a route: the model in its path, its headers, its body."""
-    extra: dict[str, Any] = {"parameters": [*([_MODEL] if model else []), *headers]}
+    """`openapi_extra` of a route: the model in its path and what else is there, its headers, its body."""
+    names = ["model", *path] if model else path
+    extra: dict[str, Any] = {"parameters": [*({**_IN_PATH, "name": name} for name in names), *headers]}
     if body is not None:
         schema = body.model_json_schema()
         content = {"application/json": {"schema": _inlined(schema, schema.pop("$defs", {}))}}

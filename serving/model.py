@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from serving.batcher import Batcher, Inferred
+from serving.caller import ANYONE, MIRROR, Caller
 from serving.limits import check_texts
 from serving.metrics import ABANDONED, ModelMetrics
 from tidegate.bundle import Bundle, Manifest
@@ -47,11 +48,13 @@ class Predictions:
     Attributes:
         request_id: id of the request; also the prediction id when it held one text.
         ids: one prediction id a text.
+        labels: of the version that answered, in the order of each answer's scores.
     """
 
     request_id: str
     ids: Sequence[str]
     answers: Sequence[Answer]
+    labels: Sequence[str]
     model: str
     version: int
     variant: str
@@ -76,7 +79,12 @@ class ServedModel:
         self._recorder = recorder
         self._metrics = metrics
         self._ids = random_ids()
-        self._batcher = Batcher(engine, metrics, permits, max_queued=settings.max_queued)
+        self._asked = 0  # requests that were taken and are not answered
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._batcher = Batcher(
+            engine, metrics, permits, max_queued=settings.max_queued, run_seconds=settings.run_seconds
+        )
 
     @property
     def bundle(self) -> Bundle:
@@ -88,12 +96,33 @@ class ServedModel:
         """The manifest of its bundle."""
         return self.engine.bundle.manifest
 
-    async def predict(self, texts: Sequence[str], deadline_seconds: float | None = None) -> Predictions:
+    @property
+    def stuck(self) -> bool:
+        """Whether it has stopped answering."""
+        return self._batcher.stuck
+
+    def admit(self, deadline_seconds: float | None, caller: Caller) -> None:
+        """Refuse at once what could not be answered in time even if it were a single short text.
+
+        Raises:
+            Overloaded: carries when to come back.
+            NotReady: shutting down.
+        """
+        try:
+            self._batcher.admit(time.monotonic() + self._within(deadline_seconds), caller)
+        except Overloaded:
+            self._metrics.shed.inc()
+            raise
+
+    async def predict(
+        self, texts: Sequence[str], deadline_seconds: float | None = None, caller: Caller = ANYONE
+    ) -> Predictions:
         """Answer texts.
 
         Args:
             texts: 1 to `max_inputs` of them, none blank.
             deadline_seconds: how long the caller waits; never longer than the setting of that name, the default.
+            caller: who asks.
 
         Raises:
             InvalidInput, PayloadTooLarge: the texts cannot be taken.
@@ -104,17 +133,48 @@ class ServedModel:
         """
         with self._counted():
             check_texts(texts, self._settings)
-            longest = self._settings.deadline_seconds
             started = time.monotonic()
-            deadline = started + min(deadline_seconds or longest, longest)
-            inferred = await self._batcher.submit(texts, deadline)
+            inferred = await self._batcher.submit(texts, started + self._within(deadline_seconds), caller)
             timings = Timings(inferred.queue_seconds, inferred.tokenize_seconds, inferred.infer_seconds)
             self._observe(len(texts), timings, time.monotonic() - started)
             return self._conclude(texts, inferred, timings)
 
+    async def compare(self, texts: Sequence[str]) -> list[Answer]:
+        """Answer texts that somebody else answers: nothing is recorded, counted or told; last in line.
+
+        Raises what `predict` raises.
+        """
+        with self._taken():
+            deadline = time.monotonic() + self._settings.deadline_seconds
+            inferred = await self._batcher.submit(texts, deadline, MIRROR)
+        return self._decide(inferred)
+
+    async def retire(self) -> None:
+        """Stop once the last request that it took is answered; or at once when cancelled."""
+        try:
+            await self._idle.wait()
+        finally:
+            await self.close()
+
+    def abandon(self) -> None:
+        """Give up what hangs; see `Batcher.abandon`."""
+        self._batcher.abandon()
+
     async def close(self) -> None:
         """Finish what is queued within `drain_seconds`, then stop."""
         await self._batcher.close(self._settings.drain_seconds)
+
+    @contextmanager
+    def _taken(self) -> Iterator[None]:
+        """One more request is to be answered before this version may go."""
+        self._asked += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self._idle.set()
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -122,7 +182,8 @@ class ServedModel:
         status = 500
         self._metrics.in_flight.inc()
         try:
-            yield
+            with self._taken():
+                yield
             status = 200
         except TidegateError as error:
             status = error.status
@@ -136,14 +197,22 @@ class ServedModel:
             self._metrics.in_flight.dec()
             self._metrics.count(status)
 
+    def _within(self, deadline_seconds: float | None) -> float:
+        longest = self._settings.deadline_seconds
+        return min(deadline_seconds or longest, longest)
+
     def _conclude(self, texts: Sequence[str], inferred: Inferred, timings: Timings) -> Predictions:
         manifest = self.manifest
         request_id = self._ids()
         ids = [request_id] if len(texts) == 1 else [f"{request_id}.{index}" for index in range(len(texts))]
-        answers = [decide(row, manifest.labels, manifest.postprocessing) for row in inferred.probabilities]
+        answers = self._decide(inferred)
         variant = self.engine.variant.name
         self._recorder.record(make_records(manifest, variant, ids, texts, inferred.rows, answers, time.time()))
-        return Predictions(request_id, ids, answers, manifest.name, manifest.version, variant, timings)
+        return Predictions(request_id, ids, answers, manifest.labels, manifest.name, manifest.version, variant, timings)
+
+    def _decide(self, inferred: Inferred) -> list[Answer]:
+        manifest = self.manifest
+        return [decide(row, manifest.labels, manifest.postprocessing) for row in inferred.probabilities]
 
     def _observe(self, texts: int, timings: Timings, seconds: float) -> None:
         self._metrics.texts.inc(texts)

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving import codec
 from serving.body import Head, decode_json, read_body
+from serving.caller import caller_of
 from serving.disconnect import CallerLeft, WhileConnected
 from serving.gateway import Gateway
 from serving.lean_route import LeanRoute, documented, problems
@@ -32,6 +33,21 @@ _DEADLINE: dict[str, Any] = {
     "required": False,
     "description": "How long the caller waits, in ms; never longer than the server's own deadline.",
     "schema": {"type": "integer", "minimum": 1},
+}
+_CALLER: dict[str, Any] = {
+    "name": "x-caller-key",
+    "in": "header",
+    "required": False,
+    "description": "Whom this request is made for: the same callers get the canary each time, and share the queue "
+    "fairly. When it is not sent: the API key's id, or else the address.",
+    "schema": {"type": "string", "maxLength": 128},
+}
+_PRIORITY: dict[str, Any] = {
+    "name": "x-priority",
+    "in": "header",
+    "required": False,
+    "description": "Which requests go first when there are more than can be answered; normal when it is not sent.",
+    "schema": {"type": "string", "enum": ["high", "normal", "low"]},
 }
 _ANSWER_HEADERS = {
     "x-prediction-id": "What feedback names; of several texts, number N has this id followed by `.N`.",
@@ -76,17 +92,21 @@ async def answer(gateway: Gateway, name: str, scope: Scope, receive: Receive) ->
         CallerLeft, ClientDisconnect: nobody waits for it.
     """
     try:
-        model = gateway.repository.get(name)
+        gateway.repository.get(name)
         head = Head.of(scope)
         deadline_seconds = codec.decode_deadline(head.deadline)
+        caller = caller_of(scope, head.caller, head.priority)
+        gateway.repository.admit(name, deadline_seconds, caller)  # before a byte of the body is read
         document = decode_json(await read_body(head, receive, gateway.settings.max_body_bytes))
         question = codec.decode_question(document, gateway.settings)
     except TidegateError as error:
         gateway.metrics.refuse("" if isinstance(error, ModelNotFound) else name, error.status)
         raise
     async with WhileConnected(receive):
-        predictions = await model.predict(question.texts, deadline_seconds)
-    return codec.encode_answer(question, predictions, model.manifest.labels), codec.answer_headers(predictions)
+        predictions = await gateway.repository.predict(
+            name, question.texts, deadline_seconds=deadline_seconds, caller=caller
+        )
+    return codec.encode_answer(question, predictions), codec.answer_headers(predictions)
 
 
 @router.post(
@@ -102,7 +122,7 @@ async def answer(gateway: Gateway, name: str, scope: Scope, receive: Receive) ->
         },
         **problems(400, 404, 413, 415, 422, 429, 500, 503, 504),
     },
-    openapi_extra=documented(PredictRequest, headers=(_DEADLINE,)),
+    openapi_extra=documented(PredictRequest, headers=(_DEADLINE, _CALLER, _PRIORITY)),
 )
 async def predict(request: Request) -> Response:
     """Answer one text or a list of texts."""

@@ -44,7 +44,8 @@ def problem(error: TidegateError, scope: Scope) -> Response:
 
 def _headers(error: TidegateError) -> dict[str, str]:
     if isinstance(error, Overloaded):
-        return {"retry-after": str(max(1, math.ceil(error.retry_after_seconds)))}
+        seconds = error.retry_after_seconds  # the second header is for those who can wait for less than a second
+        return {"retry-after": str(max(1, math.ceil(seconds))), "retry-after-ms": str(max(1, math.ceil(seconds * 1e3)))}
     if isinstance(error, NotReady):
         return {"retry-after": "1"}
     if isinstance(error, Unauthorized):

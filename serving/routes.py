@@ -105,15 +105,16 @@ async def healthz(_request: Request) -> Response:
 )
 async def readyz(request: Request) -> Response:
     """200 once every model is warm; 503 until then, and for good when one failed."""
-    repository = _gateway(request).repository
-    status = 200 if repository.ready else 503
+    gateway = _gateway(request)
+    repository, ready = gateway.repository, gateway.ready
+    status = 200 if ready else 503
     if request.scope.get(STRANGER_KEY):  # names of models and paths of files are for those who hold the key
-        return _json({"ready": repository.ready}, status)
+        return _json({"ready": ready}, status)
     models = {
-        name: {"status": state.status} | ({"error": state.error} if state.error else {})
+        name: {"status": state.standing} | ({"error": state.error} if state.error else {})
         for name, state in repository.states.items()
     }
-    return _json({"ready": repository.ready, "models": models}, status)
+    return _json({"ready": ready, "models": models}, status)
 
 
 @router.get(

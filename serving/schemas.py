@@ -89,7 +89,7 @@ class ModelSummary(BaseModel):
     """One model of the list."""
 
     name: str
-    status: Literal["loading", "ready", "failed"]
+    status: Literal["loading", "ready", "failed", "unloaded", "stuck"]
     error: str | None = None
     version: int | None = None
     task: str | None = None
@@ -117,6 +117,52 @@ class ModelDescription(ModelSummary):
     warnings: list[str] | None = None
 
 
+class AliasRequest(BaseModel):
+    """Where an alias is to point."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: int | str = Field(description="Version number, or another alias.")
+    percent: float | None = Field(None, ge=0, le=100, description="Share of the callers that a canary answers.")
+
+
+class VersionTraffic(BaseModel):
+    """One live version since the aliases last moved; differences are to the champion, on the same texts."""
+
+    role: Literal["champion", "canary", "shadow"]
+    version: int
+    requests: int
+    errors: int
+    latency_p50_seconds: float | None
+    latency_p99_seconds: float | None
+    compared: int = Field(description="Texts that this version and the champion both answered.")
+    agreement: float | None = Field(description="Share of those with the same answer.")
+    confidence_shift: float | None = Field(description="Mean score minus the champion's.")
+    score_distance: float | None = Field(description="Mean absolute difference of the scores.")
+    not_answered: int
+    not_compared: int = Field(description="Left out because comparing may never hold up answers.")
+    accuracy: float | None = Field(description="Share that was right, of the predictions with feedback.")
+    feedback: int
+
+
+class Decision(BaseModel):
+    """What the rules of auto-promotion say of the canary."""
+
+    decision: Literal["promote", "rollback", "wait"]
+    reason: str
+
+
+class Traffic(BaseModel):
+    """Who answers whom, and how the versions compare."""
+
+    model: str
+    since: float | None = Field(description="Unix seconds at which canary or shadow was set; null when never.")
+    canary_percent: float | None
+    auto_promote: bool
+    versions: list[VersionTraffic]
+    verdict: Decision | None = None
+
+
 class Health(BaseModel):
     """The process answers."""
 
@@ -126,7 +172,7 @@ class Health(BaseModel):
 class ModelReadiness(BaseModel):
     """Where one model stands."""
 
-    status: Literal["loading", "ready", "failed"]
+    status: Literal["loading", "ready", "failed", "unloaded", "stuck"]
     error: str | None = None
 
 

@@ -75,7 +75,7 @@ def tidegate(*arguments: str | Path, check: bool = True) -> "subprocess.Complete
 def environment() -> dict[str, str]:
     """This process's environment without what would change a server's behaviour, and without tuning at start."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "MLFLOW_"))}
-    return kept | {"TIDEGATE_TUNE": "false"}
+    return kept | {"TIDEGATE_TUNE": "false", "TIDEGATE_LAME_DUCK_SECONDS": "0"}
 
 
 def export_python() -> Path:

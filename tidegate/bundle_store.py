@@ -2,13 +2,12 @@
 
 A version is written into a staging folder beside its place, synced, and renamed: a reader never sees half a
 bundle, and a killed export leaves only a staging folder that nobody reads and the next publish sweeps away.
-Aliases are one small JSON file per model, replaced in whole.
+Aliases are `tidegate.aliases`.
 """
 
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -17,11 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tidegate.aliases import ALIASES, CHAMPION, Alias, Aliases, change_aliases, read_aliases
 from tidegate.bundle import MANIFEST, MANIFEST_DIGEST, Bundle, FileEntry, Manifest, digest, load_bundle
-from tidegate.errors import BundleCorrupt, BundleNotFound, UsageError
+from tidegate.errors import BundleNotFound, UsageError
 
-CHAMPION = "champion"
-ALIASES = ("champion", "canary", "shadow")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _STAGING = ".staging-"
 
@@ -68,36 +66,70 @@ class BundleStore:
         if not known:
             raise BundleNotFound(f"no bundle named {name!r}; the store has: {', '.join(self.names()) or 'none'}")
         aliases = self.aliases(name)
-        number = int(version) if str(version).isdecimal() else aliases.get(str(version))
+        number = int(version) if str(version).isdecimal() else _pointed_at(aliases, str(version))
         if number is None and version == CHAMPION:
             number = known[-1]
         if number not in known:
-            named = ", ".join(f"{alias} -> {at}" for alias, at in aliases.items()) or "none"
+            named = ", ".join(f"{alias} -> {aliases.of(alias)}" for alias in ALIASES if aliases.of(alias)) or "none"
             raise BundleNotFound(f"{name} has no version or alias {version!r}; versions: {known}, aliases: {named}")
         return number
 
-    def aliases(self, name: str) -> dict[str, int]:
-        """Alias to version number."""
-        file = self.root / checked_name(name) / "aliases.json"
-        if not file.is_file():
-            return {}
-        try:
-            return {str(alias): int(number) for alias, number in json.loads(file.read_text()).items()}
-        except (ValueError, AttributeError, TypeError):
-            raise BundleCorrupt(f"{file} is damaged; delete it, then set the aliases anew") from None
-
-    def set_alias(self, name: str, alias: str, version: int | str) -> int:
-        """Point an alias at a published version and return its number.
+    def aliases(self, name: str) -> Aliases:
+        """Which versions take traffic.
 
         Raises:
-            UsageError: not one of `ALIASES`.
+            BundleCorrupt: the file that says so is damaged.
+        """
+        return read_aliases(self.root / checked_name(name))
+
+    def set_alias(self, name: str, alias: str, version: int | str, percent: float | None = None) -> int:
+        """Point an alias at a published version and return its number.
+
+        Args:
+            name: the model.
+            alias: one of `ALIASES`.
+            version: a number, or another alias.
+            percent: share of the callers that a canary answers; None leaves it as it is.
+
+        Raises:
+            UsageError: not one of `ALIASES`, or not to be had: see `Aliases.pointing`.
             BundleNotFound: no such version.
         """
-        if alias not in ALIASES:
-            raise UsageError(f"no alias {alias!r}; use one of: {', '.join(ALIASES)}")
+        wanted = _checked_alias(alias)
         number = self.resolve(name, version)
-        self._write_aliases(name, self.aliases(name) | {alias: number})
+        self.change_aliases(name, lambda aliases: aliases.pointing(wanted, number, percent))
         return number
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        """Take the canary or the shadow away.
+
+        Raises:
+            UsageError: not one of `ALIASES`, or the champion.
+            BundleNotFound: no such model.
+        """
+        wanted = _checked_alias(alias)
+        self.resolve(name, CHAMPION)
+        self.change_aliases(name, lambda aliases: aliases.without(wanted))
+
+    def rollback(self, name: str) -> tuple[int, int]:
+        """Point the champion at the one before it, or else at the next older version; returns from and to.
+
+        Raises:
+            UsageError: there is none.
+            BundleNotFound: no such model.
+        """
+        current, known = self.resolve(name, CHAMPION), self.versions(name)
+        before = self.aliases(name).before
+        older = [version for version in known if version < current]
+        if before not in known or before == current:
+            before = older[-1] if older else None
+        if before is None:
+            raise UsageError(f"{name}/{current} is the oldest version; there is nothing to go back to")
+        return current, self.set_alias(name, CHAMPION, before)
+
+    def change_aliases(self, name: str, change: Callable[[Aliases], Aliases]) -> Aliases:
+        """Change the aliases of a model, with no other writer in between; returns what is there now."""
+        return change_aliases(self.root / checked_name(name), change)
 
     def remove(self, name: str, version: int) -> None:
         """Delete a version that no alias points at.
@@ -106,7 +138,7 @@ class BundleStore:
             UsageError: an alias points at it.
         """
         number = self.resolve(name, version)
-        holders = [alias for alias, at in self.aliases(name).items() if at == number]
+        holders = self.aliases(name).holders(number)
         if holders:
             raise UsageError(f"{name}/{number} is {' and '.join(holders)}; move the alias before removing it")
         doomed = self.path(name, number).with_name(f"{_STAGING}{uuid.uuid4().hex}")
@@ -146,15 +178,9 @@ class BundleStore:
             _sync(folder)
             if _claim(folder, self.path(name, version)):
                 break
-        if CHAMPION not in self.aliases(name):
+        if self.aliases(name).champion is None:
             self.set_alias(name, CHAMPION, version)
         return load_bundle(self.path(name, version))
-
-    def _write_aliases(self, name: str, aliases: dict[str, int]) -> None:
-        file = self.root / name / "aliases.json"
-        draft = file.with_name(f".aliases-{uuid.uuid4().hex}")
-        draft.write_text(json.dumps(aliases, indent=2))
-        draft.replace(file)
 
 
 def checked_name(name: str) -> str:
@@ -168,6 +194,17 @@ def checked_name(name: str) -> str:
             f"model name {name!r}: use 1 to 64 letters, digits, '-' or '_', starting with a letter or digit"
         )
     return name
+
+
+def _checked_alias(alias: str) -> Alias:
+    for known in ALIASES:
+        if alias == known:
+            return known
+    raise UsageError(f"no alias {alias[:80]!r}; use one of: {', '.join(ALIASES)}")
+
+
+def _pointed_at(aliases: Aliases, alias: str) -> int | None:
+    return next((aliases.of(known) for known in ALIASES if known == alias), None)
 
 
 def _claim(folder: Path, place: Path) -> bool:

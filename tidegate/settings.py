@@ -76,7 +76,17 @@ class Settings(BaseModel):
     deadline_seconds: float = Field(
         30.0, gt=0, description="A request not answered by then is dropped and answered 504."
     )
+    run_seconds: float = Field(
+        30.0, gt=0, description="A run of a model that takes longer has hung: the model is opened anew."
+    )
+    lame_duck_seconds: float = Field(
+        1.0, ge=0, description="After SIGTERM, how long requests are still taken while /readyz says 503."
+    )
     drain_seconds: float = Field(10.0, ge=0, description="How long shutdown waits for requests in flight.")
+
+    auto_promote: bool = Field(
+        False, description="Promote canaries or take them back by the rules of docs/explanation/rollouts.md."
+    )
 
     window_rows: int = Field(200, ge=50, description="A monitoring window closes after this many predictions ...")
     window_seconds: float = Field(3_600.0, gt=0, description="... or this long after its first one.")

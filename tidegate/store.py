@@ -1,8 +1,8 @@
 """The state database: one schema, SQLite by default, PostgreSQL by URL (SQLAlchemy Core, no ORM).
 
-Each table is written by one room: `records`, `windows`, `alerts`, `relabel_items`, `feedback` by monitoring,
-`shares` by demos. Nothing on the request path touches it. Times are Unix seconds, so that two databases and
-two hosts agree without a time zone.
+Each table is written by one room: `records`, `windows`, `alerts`, `relabel_items`, `feedback` by monitoring, `shares`
+by demos, `comparisons` by serving, in threads. Nothing on the request path touches it. Times are Unix seconds, so that
+two databases and two hosts agree without a time zone.
 """
 
 from typing import Any
@@ -126,6 +126,17 @@ shares = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("revoked_at", Float),
+)
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("process", String(32), primary_key=True),
+    Column("model", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("since", Float(53), primary_key=True),
+    Column("counts", JSON, nullable=False),
+    Column("updated_at", Float(53), nullable=False),
 )
 
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from serving.app import create_app
+from serving.rollouts import ComparisonLog
 from tests import bundles
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, PredictionNotFound
@@ -52,7 +53,9 @@ class Running:
 
 
 @asynccontextmanager
-async def gateway(home: Path, *, ready: bool = True, **settings: Any) -> AsyncIterator[Running]:
+async def gateway(
+    home: Path, *, ready: bool = True, comparisons: ComparisonLog | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """Start a gateway over `home/bundles` (filled with the toys when empty) and stop it at the end."""
     store = BundleStore(home / "bundles")
     if not store.names():
@@ -60,7 +63,7 @@ async def gateway(home: Path, *, ready: bool = True, **settings: Any) -> AsyncIt
         bundles.wordpieces(store)
     registry, monitor, loaded = CollectorRegistry(), MemoryMonitor(), asyncio.Event()
     options = Settings.load({}, home=home, **settings)
-    app = create_app(options, store, monitor, monitor, registry, on_loaded=loaded.set)
+    app = create_app(options, store, monitor, monitor, registry, comparisons=comparisons, on_loaded=loaded.set)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -72,12 +75,17 @@ async def gateway(home: Path, *, ready: bool = True, **settings: Any) -> AsyncIt
 
 
 def on_gateway(
-    home: Path, scenario: Callable[[Running], Coroutine[Any, Any, None]], *, ready: bool = True, **settings: Any
+    home: Path,
+    scenario: Callable[[Running], Coroutine[Any, Any, None]],
+    *,
+    ready: bool = True,
+    comparisons: ComparisonLog | None = None,
+    **settings: Any,
 ) -> None:
     """Run a scenario on a started gateway; no task may be left when it has stopped."""
 
     async def main() -> None:
-        async with gateway(home, ready=ready, **settings) as running:
+        async with gateway(home, ready=ready, comparisons=comparisons, **settings) as running:
             await scenario(running)
         await asyncio.sleep(0)
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

@@ -335,7 +335,7 @@ def test_more_than_may_wait_is_refused_with_a_time_to_come_back() -> None:
         waiting = await b.queue(*(row(1.0) for _ in range(6)))
         with pytest.raises(Overloaded, match="6 texts are waiting and 10 may") as refusal:
             await b.batcher.submit([row(2.0) for _ in range(5)], soon())
-        assert refusal.value.retry_after_seconds == pytest.approx(b.batcher.drain_seconds())
+        assert refusal.value.retry_after_seconds == pytest.approx(b.batcher._admission.drain_seconds)
         fits = await b.queue(*(row(3.0) for _ in range(4)))
         b.model.free.set()
         await asyncio.gather(first, waiting, fits)
@@ -391,12 +391,43 @@ def test_stages_are_timed_finer_than_a_millisecond_on_uvloop() -> None:
     async def main() -> list[Inferred]:
         async with bench(model) as b:
             inferred = [await b.batcher.submit([row(1.0)], soon()) for _ in range(20)]
-            assert b.batcher._text_seconds > 0
+            assert b.batcher._admission._rate > 0
             return inferred
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         inferred = runner.run(main())
     assert all(one.infer_seconds > 0 and one.queue_seconds > 0 for one in inferred)
+
+
+def test_a_run_that_hangs_is_noticed_and_given_up_with_its_core() -> None:
+    model, permits = Model(), Permits(1)
+
+    async def main() -> None:
+        metrics = ServingMetrics(CollectorRegistry()).of("m")
+        batcher = Batcher(model, metrics, permits, max_queued=10, run_seconds=0.05)
+        b = Bench(batcher, model, CollectorRegistry())
+        hung = await b.hold()
+        waiting = await b.queue(row(1.0))
+        await asyncio.sleep(0.1)
+        assert batcher.stuck
+        batcher.abandon()
+        for task in (hung, waiting):
+            with pytest.raises(NotReady, match="hung and is started again"):
+                await task
+        with pytest.raises(NotReady):
+            await batcher.submit([row(1.0)], soon())
+        await asyncio.wait_for(asyncio.to_thread(permits.acquire, 1), 5)  # its core is free, though its thread is not
+        permits.release(1)
+        model.free.set()  # now it ends after all: what it held it must not give back twice
+        await batcher.close(1)
+        await asyncio.to_thread(permits.acquire, 1)
+        second = asyncio.create_task(asyncio.to_thread(permits.acquire, 1))
+        await asyncio.sleep(0.05)
+        assert not second.done()
+        permits.release(1)
+        await second
+
+    asyncio.run(main())
 
 
 def test_metrics_tell_rows_tokens_and_padding_of_a_batch() -> None:

@@ -10,7 +10,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from serving.metrics import ServingMetrics
-from serving.repository import Planner, Repository
+from serving.opening import Planner
+from serving.repository import Repository
 from tests import bundles
 from tests.serving.apps import Running, on_gateway
 from tidegate.bundle import Bundle

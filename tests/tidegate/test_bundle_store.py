@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import bundles
+from tidegate.aliases import Aliases
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import BundleCorrupt, BundleNotFound, UsageError
 
@@ -25,7 +26,7 @@ def test_versions_count_up_from_one_and_the_first_becomes_champion(store: Bundle
         bundles.sentiment(store, "m")
 
     assert store.versions("m") == [1, 2, 3]
-    assert store.aliases("m") == {"champion": 1}
+    assert store.aliases("m") == Aliases(champion=1)
     assert store.load("m").manifest.version == 1
 
 

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tidegate.bundle_store import ALIASES, CHAMPION, BundleStore
+from tidegate.aliases import ALIASES, CHAMPION
+from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
 from tidegate.errors import BundleCorrupt
@@ -12,6 +13,8 @@ from tidegate.settings import Settings
 
 bundles = typer.Typer(no_args_is_help=True, help="What the store holds, and which version answers.")
 app.add_typer(bundles, name="bundles")
+
+_FOLLOWED = "running servers follow once the version is loaded there"
 
 Version = Annotated[str, typer.Argument(help="Version number or alias.")]
 
@@ -51,24 +54,31 @@ def verify(name: str, version: Version = CHAMPION, home: Home = None) -> None:
 def alias(
     name: str,
     alias: str = typer.Argument(help=f"one of: {', '.join(ALIASES)}"),
-    version: str = typer.Argument(help="version number, or another alias"),
+    version: str = typer.Argument(help="version number, or another alias; `none` takes a canary or shadow away"),
+    percent: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=100, help="Share of the callers that the canary answers. [default: 10]", show_default=False
+        ),
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Point an alias at a version."""
-    number = _store(home).set_alias(name, alias, version)
-    console.say(f"{name}: {alias} -> {number}; a running server takes it up when it is started again")
+    """Point an alias at a version; running servers follow within seconds, and drop no request."""
+    store = _store(home)
+    if version == "none":
+        store.drop_alias(name, alias)
+        console.say(f"{name}: {alias} is nobody; {_FOLLOWED}")
+        return
+    number = store.set_alias(name, alias, version, percent)
+    share = f" for {store.aliases(name).canary_percent:g} % of the callers" if alias == "canary" else ""
+    console.say(f"{name}: {alias} -> {number}{share}; {_FOLLOWED}")
 
 
 @bundles.command("rollback")
 def rollback(name: str, home: Home = None) -> None:
-    """Point the champion at the newest version before it."""
-    store = _store(home)
-    current = store.resolve(name, CHAMPION)
-    earlier = [version for version in store.versions(name) if version < current]
-    if not earlier:
-        raise typer.BadParameter(f"{name}/{current} is the oldest version; there is nothing to go back to")
-    store.set_alias(name, CHAMPION, earlier[-1])
-    console.say(f"{name}: champion {current} -> {earlier[-1]}; a running server takes it up when it is started again")
+    """Point the champion at the one before it."""
+    current, earlier = _store(home).rollback(name)
+    console.say(f"{name}: champion {current} -> {earlier}; {_FOLLOWED}")
 
 
 @bundles.command("remove")
@@ -83,7 +93,7 @@ def _store(home: Home) -> BundleStore:
 
 
 def _row(store: BundleStore, name: str, version: int) -> dict[str, Any]:
-    aliases = [alias for alias, at in store.aliases(name).items() if at == version]
+    aliases = store.aliases(name).holders(version)
     row: dict[str, Any] = {"name": name, "version": version, "aliases": aliases}
     try:
         manifest = store.load(name, version).manifest

@@ -33,6 +33,8 @@ from tidegate.bundle_store import BundleStore
 from tidegate.cli import console
 from tidegate.cli.demo_relay import DemoRelay
 from tidegate.cli.planner import Placements, make_planner, place_champions
+from tidegate.cli.server import CloseWhenLeaving, Server
+from tidegate.comparisons import ComparisonStore
 from tidegate.errors import BundleNotFound, NotReady, UsageError
 from tidegate.gpus import number_by_bus, read_gpus
 from tidegate.placement import parse_devices
@@ -139,14 +141,18 @@ def serve(
     if read_gpus():
         registry.register(GpuCollector(read_gpus))
     planner = make_planner(settings, placements)
-    app = create_app(settings, bundles, job, job, registry, planner=planner, on_loaded=conclude)
+    comparisons = ComparisonStore(database)
+    app = create_app(
+        settings, bundles, job, job, registry, planner=planner, comparisons=comparisons, on_loaded=conclude
+    )
     if not demos_at:
         from demos.app import mount_demos  # Gradio: seconds and 100 MB that only the process with the demos pays
 
         mount_demos(app, app.state.gateway)
     front = DemoRelay(app, demos_at) if demos_at else app
     guarded = ShareGuard(front, ShareLinks(database, home.signing_secret(settings.home)))
-    server = uvicorn.Server(_uvicorn_config(guarded, settings))
+    leaving = CloseWhenLeaving(guarded, app.state.gateway)
+    server = Server(_uvicorn_config(leaving, settings), app.state.gateway, settings.lame_duck_seconds)
     if not listen_at_once:
         _hold_startup(app, lambda: loaded.is_set() or server.should_exit)
     try:
@@ -213,6 +219,11 @@ def _hold_startup(app: Starlette, over: Callable[[], bool]) -> None:
 
 def _take_port(settings: Settings) -> socket.socket:
     """Bind before anything slow happens, so that a taken port is an error at once."""
+    inherited = _inherited()
+    if inherited is not None:
+        if settings.workers > 1:
+            raise UsageError("a socket was handed over (LISTEN_FDS), which one process takes; leave out --workers")
+        return inherited
     listener = listen(settings)
     if settings.workers == 1:
         return listener
@@ -220,6 +231,16 @@ def _take_port(settings: Settings) -> socket.socket:
     port = listener.getsockname()[1]
     listener.close()
     return listen(settings.model_copy(update={"port": port}), shared=True)
+
+
+def _inherited() -> socket.socket | None:
+    """The socket that a supervisor holds and hands over, so that callers wait, not fail, between two servers.
+
+    Source: systemd, sd_listen_fds(3).
+    """
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    return socket.socket(fileno=3)
 
 
 def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: MonitoringJob) -> None:

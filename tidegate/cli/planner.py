@@ -16,10 +16,11 @@ from pydantic import ValidationError
 
 from exporters import tune
 from exporters.candidates import offered, place
-from serving.repository import Planner
+from serving.opening import Planner
 from tidegate import devices, placement, tunings
+from tidegate.aliases import CHAMPION
 from tidegate.bundle import MANIFEST, Bundle, Manifest
-from tidegate.bundle_store import CHAMPION, BundleStore
+from tidegate.bundle_store import BundleStore
 from tidegate.devices import CPU, Device
 from tidegate.errors import GateRefused, TidegateError
 from tidegate.gpus import CUDA, discover

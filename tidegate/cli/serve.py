@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tidegate.bundle_store import CHAMPION, BundleStore
+from tidegate.aliases import CHAMPION
+from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import Home
 from tidegate.cli.tune import NoTune, tune_published

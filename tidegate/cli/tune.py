@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate import home as home_folder
+from tidegate.aliases import CHAMPION
 from tidegate.bundle import Bundle
-from tidegate.bundle_store import CHAMPION, BundleStore
+from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
 from tidegate.errors import GateRefused, TidegateError
