@@ -3,7 +3,7 @@ PYTHON ?= python3
 SERVE := .venv/bin
 EXPORT := .venv-export/bin
 
-.PHONY: help install demo test test-quick check format bench docs clean
+.PHONY: faults help install demo test test-quick check format bench docs clean
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,13 +27,14 @@ test-quick: test-install ## The tests that take seconds.
 	$(SERVE)/python -m pytest -m 'not slow'
 	$(EXPORT)/python -m pytest -m 'not slow' tests/exporters tests/examples
 
-check: test-install ## Lint, format, types, import rules, generated docs, Dockerfile.
+check: test-install ## Lint, format, types, import rules, generated docs, Dockerfile, known faults of what is pinned.
 	$(SERVE)/ruff check .
 	$(SERVE)/ruff format --check .
 	$(SERVE)/mypy
 	$(SERVE)/lint-imports
 	$(SERVE)/python docs/generate.py --check
 	$(SERVE)/python .ci/check_dockerfile.py
+	$(PYTHON) .ci/audit.py
 
 format: ## Put the code and the generated docs into their form.
 	$(SERVE)/ruff check --fix .
@@ -43,5 +44,8 @@ format: ## Put the code and the generated docs into their form.
 bench: test-install ## Tidegate against its peers, in pairs; needs wrk, an hour and a quiet machine.
 	@$(SERVE)/python -m benchmarks all && $(SERVE)/python -m benchmarks report
 
+faults: test-install ## Break a real server in every way of docs/reference/faults.md.
+	$(SERVE)/python -m pytest -v tests/faults
+
 clean: ## Remove the environments and caches; .tidegate (your data) stays.
-	rm -rf .venv .venv-export .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .venv-export .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

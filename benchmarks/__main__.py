@@ -8,14 +8,16 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from benchmarks import bars, report
+from benchmarks import bars, changes, report
 from benchmarks.engine import measure_engine
 from benchmarks.load import find_wrk
 from benchmarks.overhead import measure_overhead
+from benchmarks.overload import measure_overload
 from benchmarks.pairs import Effort, measure_pair, try_peer
 from benchmarks.path import measure_path
 from benchmarks.peers.catalog import PEERS, Peer, find
@@ -142,6 +144,30 @@ def everything(
     engine(repeats, work, out)
     skew(repeats, work, out)
     pairs(peers, repeats, seconds, work, environments, out)
+
+
+@app.command("changes")
+def change_under_load(
+    switches: Annotated[int, typer.Option(min=0, help="Moves of the champion.")] = 200,
+    restart: Annotated[int, typer.Option(min=0, help="Restarts of the server.")] = 20,
+) -> None:
+    """Aliases that move and servers that are restarted under load; prints what callers saw, keeps nothing."""
+    with TemporaryDirectory() as folder:
+        changes.show(Path(folder), switches, restart)
+
+
+@app.command("overload")
+def ask_too_much(
+    seconds: Annotated[float, typer.Option(min=3, help="Length of the overload.")] = 60,
+    work: Work = WORK,
+    environments: Environments = ENVIRONMENTS,
+    out: Out = OUT,
+) -> None:
+    """Three times more than the server can answer."""
+    read_results(out)
+    part = measure_overload(Workspace(work), environments, seconds)
+    _keep(out, read_results(out).model_copy(update={"overload": part}))
+    _show(read_results(out))
 
 
 @app.command("report")

@@ -72,7 +72,7 @@ def judge(results: Results) -> list[Verdict]:
     verdicts = [*_engine(results)]
     for pair in results.pairs.values():
         verdicts += _pair(pair)
-    return [*verdicts, *_labels(results), *_overhead(results), *_skew(results)]
+    return [*verdicts, *_labels(results), *_overhead(results), *_skew(results), *_overload(results)]
 
 
 def _engine(results: Results) -> Iterator[Verdict]:
@@ -128,3 +128,18 @@ def _skew(results: Results) -> Iterator[Verdict]:
     found, waste = ratio(results.skew.ours, results.skew.fifo), results.skew.padding
     yield Verdict("skewed lengths vs FIFO batching, texts/s", ">= 1.5 x", str(found), found.middle >= 1.5)
     yield Verdict("skewed lengths, padding", "<= 15 %", f"{waste:.1%}", waste <= 0.15)
+
+
+def _overload(results: Results) -> Iterator[Verdict]:
+    if results.overload is None:
+        return
+    found, work = results.overload, f"three times the peak for {results.overload.seconds:.0f} s"
+    share, late = found.goodput / found.peak, found.accepted_p99 / found.peak_p99
+    yield Verdict(f"{work}: answered in time, share of the peak", ">= 90 %", f"{share:.1%}", share >= 0.9)
+    yield Verdict(f"{work}: p99 of what was accepted, of the peak's", "<= 2 x", f"{late:.2f}", late <= 2)
+    quick, error = found.refusal_p50, found.retry_error
+    yield Verdict(f"{work}: a refusal takes, median", "< 10 ms", f"{quick * 1e3:.1f} ms", quick < 0.01)
+    yield Verdict(f"{work}: error of Retry-After, median", "<= 30 %", f"{error:.0%}", error <= 0.3)
+    grown = found.memory_growth
+    yield Verdict(f"{work}: memory grown", "<= 5 %", f"{grown:+.1%}", grown <= 0.05)
+    yield Verdict(f"{work}: requests without an answer", "0", str(found.hung), found.hung == 0)

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -20,10 +21,12 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Scope
 
 from serving import predict
+from serving.auth import Door
 from serving.caller import Caller
 from serving.gateway import Gateway
 from serving.metrics import ServingMetrics
 from serving.model import Predictions, Timings, random_ids
+from serving.observe import Observed
 from serving.rollouts import Rollouts
 from serving.schemas import LabelScore, PredictRequest
 from tidegate.bundle_store import BundleStore
@@ -39,6 +42,8 @@ _BODY = b'{"inputs": "The order was valued at over EUR 15mn ."}'
 
 class _Instant:
     """A served model without a model."""
+
+    manifest = SimpleNamespace(task="text-classification")
 
     def get(self, _name: str) -> "_Instant":
         """Stands for the repository as well."""
@@ -64,6 +69,7 @@ def measure_path(repeats: int) -> list[tuple[str, float, float]]:
     return [
         ("FastAPI endpoint -> lean route", _request(plain, repeats), _request(routed, repeats, ours)),
         ("lean route -> hot route", _request(routed, repeats, ours), _request(hot, repeats, ours)),
+        ("hot route -> with request ids", _request(hot, repeats, ours), _request(Observed(hot), repeats, ours)),
         ("uuid4 -> ids from pooled randomness", _each(lambda: uuid.uuid4().hex, repeats), _each(pool, repeats)),
         (
             "three token lists to arrays -> one, two slices",
@@ -92,7 +98,8 @@ def _our_app() -> FastAPI:
     app, registry = FastAPI(), CollectorRegistry()
     repository: Any = _Instant()
     bundles, rollouts, monitor = BundleStore(Path()), cast(Rollouts, None), cast(Monitor, None)
-    app.state.gateway = Gateway(Settings(), bundles, repository, rollouts, monitor, ServingMetrics(registry), registry)
+    metrics, door = ServingMetrics(registry), Door(Settings())
+    app.state.gateway = Gateway(Settings(), bundles, repository, rollouts, monitor, metrics, registry, door)
     app.include_router(predict.router)
     return app
 

@@ -129,6 +129,15 @@ def _inside(results: Results) -> Iterator[str]:
         yield f"Left alone for {over.idle_seconds:.0f} s the server used {over.idle_cpu:.2%} of a core."
         yield from _conditions(over.conditions)
 
+    if results.overload is not None:
+        load = results.overload
+        yield "\n## Three times the peak\n"
+        statuses = ", ".join(f"{count} x {status}" for status, count in sorted(load.statuses.items()))
+        yield f"Peak {load.peak:.0f} texts/s at a p99 of {load.peak_p99 * 1e3:.0f} ms, four texts a request."
+        yield f"Three times as much for {load.seconds:.0f} s: {statuses}; {load.goodput:.0f} texts/s in time,"
+        yield f"p99 of what was accepted {load.accepted_p99 * 1e3:.0f} ms."
+        yield from _conditions(load.conditions)
+
 
 def _rates(values: tuple[float, ...]) -> str:
     return f"{middle(values):.0f} ({min(values):.0f} to {max(values):.0f})"

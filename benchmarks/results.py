@@ -129,6 +129,22 @@ class Overhead(Part):
     idle_seconds: float
 
 
+class Overload(Part):
+    """Three times the peak, with deadlines of twice the peak's p99; texts a second and seconds."""
+
+    conditions: Conditions
+    seconds: float = Field(description="How long it lasted.")
+    peak: float
+    peak_p99: float
+    goodput: float = Field(description="Texts a second that were answered in time.")
+    accepted_p99: float
+    refusal_p50: float
+    retry_error: float = Field(description="Median over the refusals of |Retry-After - truth| / truth.")
+    memory_growth: float = Field(description="Share of the memory as the overload began.")
+    hung: int = Field(description="Requests without any answer.")
+    statuses: dict[int, int]
+
+
 class Results(Part):
     """The whole document."""
 
@@ -137,6 +153,7 @@ class Results(Part):
     engine: Engine | None = None
     skew: Skew | None = None
     overhead: Overhead | None = None
+    overload: Overload | None = None
 
 
 def read_results(file: Path) -> Results:

@@ -7,9 +7,11 @@ Source: Gradio 6.31 `routes.mount_gradio_app` (which wraps the lifespan that `_P
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
 
 import gradio as gr
 from fastapi import FastAPI
@@ -24,9 +26,14 @@ from demos.client import Client, Gateway
 from demos.page import build_page
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.theme import STYLESHEET, theme
-from tidegate.errors import Forbidden, ModelNotFound, PayloadTooLarge, TidegateError
+from serving.body import decode_json, json_object
+from serving.root_path import below_root
+from tidegate.errors import Forbidden, InvalidInput, ItemNotFound, ModelNotFound, PayloadTooLarge, TidegateError
 
 PREFIX = "/demo"
+STREAM = "/gradio_api/queue/data"
+_QUESTION = ("data", "event_data", "fn_index", "session_hash", "trigger_id")  # what Gradio's frontend sends
+_MAX_SESSION_CHARS = 64
 
 
 def mount_demos(app: FastAPI, gateway: Gateway) -> None:
@@ -46,12 +53,31 @@ def mount_demos(app: FastAPI, gateway: Gateway) -> None:
     app.mount(PREFIX, demos)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A built page.
+
+    Attributes:
+        app: Gradio's, around its blocks.
+        events: number of an event to its inputs: the values of one that is a choice, None for any text.
+    """
+
+    app: FastAPI
+    blocks: gr.Blocks
+    events: Mapping[int, Sequence[frozenset[str] | None]]
+
+    def awaits(self, query: bytes) -> bool:
+        """Whether somebody has asked in the session that a query names; Gradio fails in the middle of its answer."""
+        sessions = parse_qs(query.decode("latin-1")).get("session_hash", [""])
+        return len(sessions) == 1 and sessions[0] in self.blocks._queue.pending_messages_per_session
+
+
 class Demos:
     """The demo pages of one gateway, as an ASGI app below `PREFIX`."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._pages: dict[str, ASGIApp] = {}
+        self._pages: dict[str, Page] = {}
         self._building = asyncio.Lock()  # Gradio builds into one global context
         self._running = AsyncExitStack()
 
@@ -71,8 +97,10 @@ class Demos:
         try:
             path = _wanted(scope)
             page = await self._page(path.model)
+            if path.rest == STREAM and not page.awaits(scope["query_string"]):
+                raise ItemNotFound("nothing was asked in this session; open the page anew")
             if scope["method"] == "POST":
-                receive = await _read_ahead(scope, receive, self._gateway.settings.max_body_bytes)
+                receive = await _checked(page, scope, receive, self._gateway.settings.max_body_bytes)
         except ClientDisconnect:
             return
         except TidegateError as error:
@@ -81,37 +109,39 @@ class Demos:
         if not path.rest:
             await RedirectResponse(f"{path.model}/", 307, SECURITY_HEADERS)(scope, receive, send)
         elif path.rest == PAGE:
-            await _serve_page(page, scope, receive, send)
+            await _serve_page(page.app, scope, receive, send)
         else:
-            await page(scope, receive, _with_headers(send))
+            await page.app(scope, receive, _with_headers(send))
 
-    async def _page(self, model: str) -> ASGIApp:
+    async def _page(self, model: str) -> Page:
         """The built page of a served model.
 
         Raises:
             ModelNotFound: it is not served.
             NotReady: it is loading, or failed to.
         """
-        self._gateway.repository.get(model)
+        if self._gateway.repository.get(model).manifest.task == "embedding":
+            raise ModelNotFound(f"model {model!r} answers vectors, which no demo shows; ask it by the API")
         if model not in self._pages:
             async with self._building:
                 if model not in self._pages:
                     self._pages[model] = await self._build(model)
         return self._pages[model]
 
-    async def _build(self, model: str) -> ASGIApp:
+    async def _build(self, model: str) -> Page:
         # In a thread, to keep the gateway's loop free, and with a loop of its own: Gradio's locks ask for one at
         # birth, and would otherwise leave one open in each worker thread (gradio `utils.safe_get_lock`).
         page = await asyncio.to_thread(asyncio.run, self._assemble(model))
-        await self._running.enter_async_context(page.router.lifespan_context(page))
+        await self._running.enter_async_context(page.app.router.lifespan_context(page.app))
         return page
 
-    async def _assemble(self, model: str) -> FastAPI:
+    async def _assemble(self, model: str) -> Page:
         manifest = self._gateway.repository.get(model).manifest
+        blocks = build_page(manifest, Client(self._gateway, model))
         page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         gr.mount_gradio_app(
             page,
-            build_page(manifest, Client(self._gateway, model)),
+            blocks,
             path=f"/{model}",
             theme=theme(),
             css_paths=[STYLESHEET],
@@ -124,7 +154,9 @@ class Demos:
             pwa=False,
             max_file_size=0,
         )
-        return page
+        return Page(
+            page, blocks, {number: [_choices(one) for one in event.inputs] for number, event in blocks.fns.items()}
+        )
 
 
 def _wanted(scope: Scope) -> DemoPath:
@@ -134,8 +166,7 @@ def _wanted(scope: Scope) -> DemoPath:
         ModelNotFound: not a path of a demo at all.
         Forbidden: a part of Gradio that demos keep closed.
     """
-    below = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
-    path = demo_path(PREFIX + below, scope.get("raw_path"))
+    path = demo_path(PREFIX + below_root(scope), scope.get("raw_path"))
     if path is None:
         raise ModelNotFound("there is no demo at this address; demos are at /demo/NAME")
     if not path.allows(scope["method"]):
@@ -143,11 +174,12 @@ def _wanted(scope: Scope) -> DemoPath:
     return path
 
 
-async def _read_ahead(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
-    """Read a body that Gradio would take at any size, and hand it on.
+async def _checked(page: Page, scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+    """Read a question that Gradio would take at any size, check that the page could have asked it, and hand it on.
 
     Raises:
         PayloadTooLarge: more than the gateway takes elsewhere.
+        MalformedRequest, InvalidInput: nothing that the page sends.
         ClientDisconnect: the caller left before the end.
     """
     body = bytearray()
@@ -155,12 +187,41 @@ async def _read_ahead(scope: Scope, receive: Receive, max_bytes: int) -> Receive
         body += chunk
         if len(body) > max_bytes:
             raise PayloadTooLarge(f"the body has more than {max_bytes:,} bytes; send a shorter text")
+    _check_question(decode_json(bytes(body)), page.events)
     unread: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
     async def replay() -> Message:
         return unread.pop() if unread else await receive()
 
     return replay
+
+
+def _choices(component: Any) -> frozenset[str] | None:
+    return frozenset(str(value) for _, value in component.choices) if isinstance(component, gr.Radio) else None
+
+
+def _check_question(document: Any, events: Mapping[int, Sequence[frozenset[str] | None]]) -> None:
+    """Refuse what Gradio answers with an error of its own, runs although no page of ours sends it, or logs.
+
+    Raises:
+        InvalidInput: not an event of this page, or not in its shape.
+    """
+    question = json_object(document, _QUESTION)
+    session = question.get("session_hash")
+    if not isinstance(session, str) or not 0 < len(session) <= _MAX_SESSION_CHARS:
+        raise InvalidInput("session_hash is no name of a session; open the page anew", pointer="/session_hash")
+    event, trigger = question.get("fn_index"), question.get("trigger_id")
+    if type(event) is not int or event not in events:
+        raise InvalidInput("fn_index is no event of this page; open the page anew", pointer="/fn_index")
+    data = question.get("data")
+    inputs = events[event]
+    if not isinstance(data, list) or len(data) != len(inputs) or not all(isinstance(x, str | None) for x in data):
+        raise InvalidInput(f"data is no list of {len(inputs)} texts; open the page anew", pointer="/data")
+    pairs = zip(data, inputs, strict=True)
+    if any(value is not None and known is not None and value not in known for value, known in pairs):
+        raise InvalidInput("data holds what is no choice of this page; open the page anew", pointer="/data")
+    if trigger is not None and type(trigger) is not int:
+        raise InvalidInput("trigger_id is no number; open the page anew", pointer="/trigger_id")
 
 
 async def _serve_page(page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

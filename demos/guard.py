@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from demos.answers import SECURITY_HEADERS, refusal
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.share import Share, ShareLinks
+from serving.root_path import below_root
 from tidegate.errors import Forbidden, NotReady, RequestError
 
 COOKIE = "tidegate_share"
@@ -62,7 +63,7 @@ class ShareGuard:
             await _close(receive, send)
 
     async def _visit(self, token: Token, scope: Scope, receive: Receive, send: Send) -> None:
-        path = demo_path(_below_root(scope), scope.get("raw_path"))
+        path = demo_path(below_root(scope), scope.get("raw_path"))
         try:
             share = await self._admit(token.value)
             if path is None or path.model != share.model or not path.allows(scope["method"]):
@@ -128,11 +129,6 @@ def _refuse(error: RequestError, token: Token, path: DemoPath | None, scope: Sco
         # A dead cookie must not lock the operator out of a demo whose link they once tried.
         response.delete_cookie(COOKIE, path=_cookie_path(path, scope), httponly=True, samesite="lax")
     return response
-
-
-def _below_root(scope: Scope) -> str:
-    path, root_path = str(scope["path"]), str(scope.get("root_path", ""))
-    return path.removeprefix(root_path) if path.startswith(f"{root_path}/") else path
 
 
 def _cookie_path(path: DemoPath, scope: Scope) -> str:

@@ -5,6 +5,7 @@ that serving and monitoring fill, HTTP routes from the OpenAPI document of an em
 """
 
 import argparse
+import ast
 import difflib
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from monitoring.metrics import MonitoringMetrics
 from serving.app import create_app
 from serving.gpu_metrics import LABELS, GpuCollector
 from serving.metrics import ServingMetrics
+from serving.process_metrics import ProcessesCollector, this_process
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app
 from tidegate.records import Monitor, NullRecorder
@@ -52,6 +54,25 @@ def commands_page() -> str:
     return get_docs_for_click(obj=command, ctx=typer.Context(command), name="tidegate", title="Commands")
 
 
+def faults_page() -> str:
+    """A table of every fault that is tried, and what is seen then: the docstrings of tests/faults."""
+    lines = [
+        "# Faults",
+        "",
+        "What happens when something breaks. Each line is a test that breaks it in a real server:",
+        "`make faults` runs them all.",
+        "",
+        "| fault | what is seen |",
+        "|---|---|",
+    ]
+    for file in sorted((REFERENCE.parents[1] / "tests" / "faults").glob("test_*.py")):
+        for node in ast.parse(file.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                fault = node.name.removeprefix("test_").replace("_", " ")
+                lines.append(f"| {fault} | {ast.get_docstring(node)} |")
+    return "\n".join(lines) + "\n"
+
+
 def metrics_page() -> str:
     """A table of every metric of our own, with its type and labels."""
     registry = CollectorRegistry()
@@ -60,13 +81,15 @@ def metrics_page() -> str:
     lines = [
         "# Metrics",
         "",
-        "`GET /metrics`, Prometheus text. Beside them: `process_*` and `python_*`.",
+        "`GET /metrics`, Prometheus text, the sum over all workers. Beside them `python_info`, and of one process",
+        "`process_*` and `python_gc_*`. [How to watch a server](../how-to/observe.md) has a dashboard and alert rules.",
         "",
         "| metric | type | labels | meaning |",
         "|---|---|---|---|",
     ]
     families = [(metric, _labels(registry, metric.name)) for metric in registry.collect()]
     families += [(metric, LABELS) for metric in GpuCollector(list).describe()]
+    families += [(metric, ("worker",)) for metric in ProcessesCollector(this_process).collect()]
     for metric, names in sorted(families, key=lambda pair: pair[0].name):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = ", ".join(f"`{label}`" for label in names) or "-"
@@ -116,8 +139,9 @@ a threshold and the top probability is below it, the fallback label answers: it 
 Headers of an answer: `x-prediction-id` (of several texts, text N has `ID.N`), `x-model-version`, `x-variant`,
 `server-timing` (queue, tokenize, infer in milliseconds). Of a request: `x-deadline-ms`, after which no work is done.
 
-Errors are `application/problem+json` (RFC 9457): 400 cannot be read, 401 needs the key, 404 unknown, 413 too large,
-415 not JSON, 422 readable but wrong (with the place), 429 shed (with `Retry-After`), 503 not ready, 504 too late.
+Errors are `application/problem+json` (RFC 9457): 400 cannot be read, 401 needs a key, 403 the key may less, 404
+unknown, 408 the body did not come, 413 too large, 415 not JSON, 422 readable but wrong (with the place), 429 shed (with
+`Retry-After`), 503 not ready, 504 too late.
 """
 
 
@@ -126,6 +150,7 @@ PAGES = {
     "commands.md": commands_page,
     "metrics.md": metrics_page,
     "http.md": http_page,
+    "faults.md": faults_page,
 }
 
 

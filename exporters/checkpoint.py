@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from exporters.convert import GRAPH, Draft
@@ -24,21 +25,22 @@ from tidegate.bundle import Postprocessing, TensorSpec, TokenizerPreprocessing, 
 from tidegate.devices import available_providers
 from tidegate.errors import UnsupportedSource, UntrustedPickle
 
-_BATCH = 32
+BATCH = 32
 
 
 def draft_checkpoint(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
     """Export a checkpoint folder; see `convert.to_onnx`."""
-    model, tokenizer = _load(layout, trust_pickle=trust_pickle)
+    model, tokenizer = load(layout, trust_pickle=trust_pickle)
+    _check_head(model.config, layout)
     labels = _labels(model.config)
-    max_tokens = _max_tokens(model.config, tokenizer)
-    inputs = _export(model, folder)
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    max_tokens = longest(model.config, tokenizer)
+    graph = trace(model, folder, "text-classification")
+    keep_one_token(graph)
+    onnx.save(graph, str(folder / GRAPH))
+    save_tokenizer(tokenizer, folder)
     return Draft(
         labels=labels,
-        inputs=tuple(TensorSpec(name=name, datatype="INT64", shape=(-1, -1)) for name in inputs),
+        inputs=tuple(TensorSpec(name=node.name, datatype="INT64", shape=(-1, -1)) for node in graph.graph.input),
         outputs=(TensorSpec(name="logits", datatype="FP32", shape=(-1, len(labels))),),
         preprocessing=TokenizerPreprocessing(
             max_tokens=max_tokens, pad_id=tokenizer.pad_token_id, unknown_id=tokenizer.unk_token_id
@@ -50,33 +52,40 @@ def draft_checkpoint(layout: Layout, folder: Path, *, trust_pickle: bool) -> Dra
     )
 
 
-def _load(layout: Layout, *, trust_pickle: bool) -> tuple[Any, Any]:
+def load(
+    layout: Layout, *, trust_pickle: bool, auto_class: str = "AutoModelForSequenceClassification"
+) -> tuple[Any, Any]:
+    """Model, ready to infer, and tokenizer of a checkpoint.
+
+    Raises:
+        UnsupportedSource: transformers cannot load it, or its tokenizer is no fast one that pads on the right.
+        UntrustedPickle: its weights are a pickle, and nobody vouched for it.
+    """
     safe = any(layout.model.glob("model.safetensors*"))
     if not safe and not trust_pickle:
         raise UntrustedPickle(
             f"{layout.model} has its weights in pytorch_model.bin, a pickle that may run code when loaded; "
             "save it as safetensors, or say --trust-pickle if you trust who made it"
         )
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    import transformers
     from transformers import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model = getattr(transformers, auto_class).from_pretrained(
             layout.model, use_safetensors=safe, trust_remote_code=False, local_files_only=True, dtype="float32"
         )
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
             layout.tokenizer, use_fast=True, trust_remote_code=False, local_files_only=True
         )
     except Exception as error:  # transformers raises whatever its parsers raise
         reason = str(error).strip().split("\n")[0]
         raise UnsupportedSource(f"transformers cannot load {layout.model}: {type(error).__name__}: {reason}") from error
-    _check(model, tokenizer, layout)
+    _check_tokenizer(tokenizer)
     return model.eval(), tokenizer
 
 
-def _check(model: Any, tokenizer: Any, layout: Layout) -> None:
-    config = model.config
+def _check_head(config: Any, layout: Layout) -> None:
     architecture = (config.architectures or ["none"])[0]
     if not architecture.endswith("ForSequenceClassification"):
         raise UnsupportedSource(
@@ -84,6 +93,9 @@ def _check(model: Any, tokenizer: Any, layout: Layout) -> None:
             "classification head)"
         )
     check_task(layout.model, config.problem_type, config.num_labels)
+
+
+def _check_tokenizer(tokenizer: Any) -> None:
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedSource(
             f"{type(tokenizer).__name__} has no fast form; save one with PreTrainedTokenizerFast (a tokenizer.json)"
@@ -99,15 +111,22 @@ def _labels(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[index]) for index in range(config.num_labels))
 
 
-def _max_tokens(config: Any, tokenizer: Any) -> int:
+def longest(config: Any, tokenizer: Any) -> int:
+    """Tokens that the model takes, specials included."""
     positions = getattr(config, "max_position_embeddings", None)
     pad_id = padding_id(config.model_type, config.pad_token_id)
     return longest_input(config.model_type, tokenizer.model_max_length, positions, pad_id)
 
 
-def _export(model: Any, folder: Path) -> list[str]:
-    """Write the graph through optimum, and return its input names."""
-    import onnx
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write the fast form alone; who pads and truncates is decided where it serves."""
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def trace(model: Any, folder: Path, task: str) -> onnx.ModelProto:
+    """The graph of a model through optimum, for one of its tasks; scratch files go into `folder` and leave again."""
     import torch
     from optimum.exporters.onnx import onnx_export_from_model
 
@@ -119,14 +138,11 @@ def _export(model: Any, folder: Path) -> list[str]:
                 warnings.filterwarnings("ignore", category=DeprecationWarning)
                 # The same exporter as `main_export`, from the model that is loaded already. Its own check against
                 # PyTorch is skipped: `verify` does that on real texts.
-                onnx_export_from_model(model, scratch, task="text-classification", do_validation=False)
+                onnx_export_from_model(model, scratch, task=task, do_validation=False)
         except Exception as error:  # optimum and torch raise what they like for graphs they cannot trace
             reason = str(error).strip().split("\n")[0]
             raise UnsupportedSource(f"optimum cannot export {model.config.model_type!r} models: {reason}") from error
-        graph = onnx.load(str(Path(scratch) / "model.onnx"))
-    keep_one_token(graph)
-    onnx.save(graph, str(folder / GRAPH))
-    return [node.name for node in graph.graph.input]
+        return onnx.load(str(Path(scratch) / "model.onnx"))
 
 
 def predict(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int) -> NDArray[np.float64]:
@@ -137,8 +153,8 @@ def predict(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int) -
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
     answers = np.empty((len(texts), model.config.num_labels))
     with torch.inference_mode():
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
             batch = tokenizer(
                 [texts[row] for row in rows], truncation=True, max_length=max_tokens, padding=True, return_tensors="pt"
             )

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporters.layouts import Layout
-from tidegate.bundle import Postprocessing, Preprocessing, TensorSpec, Variant
+from tidegate.bundle import Embedding, Postprocessing, Preprocessing, TensorSpec, Variant
 from tidegate.preprocess import Feeds
 
 GRAPH = "model.onnx"
 
-Predict = Callable[[Sequence[str]], NDArray[np.float64]]  # texts -> probabilities (texts, classes)
+Predict = Callable[[Sequence[str]], NDArray[np.float64]]  # texts -> probabilities or vectors (texts, n)
 # Writes one more graph into the bundle folder, from calibration texts (graph inputs, one text each). Where labels may
 # disagree too much it yields more careful versions of the same file, one after the other.
 Rewrite = Callable[[Path, Sequence[Feeds]], Iterable[Variant]]
@@ -28,11 +28,12 @@ class Draft:
     """A model on its way into a bundle.
 
     Attributes:
-        labels: class labels in output order.
+        labels: class labels in output order; none of embeddings.
         inputs, outputs, preprocessing, postprocessing: as in the manifest.
         variant: the graph that was written, fp32 unless somebody quantized it before.
         rewrites: builders of faster variants; none of them is needed.
         predict: the source model itself, in process; what every variant is compared with.
+        embedding: what its vectors are; None of classifiers.
     """
 
     labels: tuple[str, ...]
@@ -43,6 +44,7 @@ class Draft:
     variant: Variant
     rewrites: tuple[Rewrite, ...]
     predict: Predict
+    embedding: Embedding | None = None
 
 
 def to_onnx(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
@@ -56,6 +58,10 @@ def to_onnx(layout: Layout, folder: Path, *, trust_pickle: bool) -> Draft:
         from exporters.checkpoint import draft_checkpoint
 
         return draft_checkpoint(layout, folder, trust_pickle=trust_pickle)
+    if layout.flavour == "encoder":
+        from exporters.sentence_encoder import draft_sentence_encoder
+
+        return draft_sentence_encoder(layout, folder, trust_pickle=trust_pickle)
     if layout.flavour == "onnx":
         from exporters.ready import draft_ready
 

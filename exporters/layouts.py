@@ -15,13 +15,15 @@ import yaml  # comes with MLflow and transformers
 
 from tidegate.errors import UnsupportedSource
 
-Flavour = Literal["transformers", "sklearn", "pickles", "onnx"]
+Flavour = Literal["transformers", "encoder", "sklearn", "pickles", "onnx"]
 SUPPORTED = (
     "transformers sequence classification (MLflow flavour, or a save_pretrained folder); "
+    "encoders for embeddings (a sentence-transformers folder or flavour, or an AutoModel's save_pretrained folder); "
     "scikit-learn text pipelines (MLflow flavour); "
     "vectorizer.pkl + model.pkl + label_encoder.json; "
     "model.onnx + tokenizer.json + config.json"
 )
+_TASKS = ("text-classification", "sentiment-analysis", "feature-extraction")
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -32,7 +34,7 @@ class Layout:
     Attributes:
         flavour: which converter takes it.
         model: the checkpoint folder, or the file of a scikit-learn pipeline.
-        tokenizer: folder of the tokenizer (transformers and onnx only; elsewhere the model folder).
+        tokenizer: folder of the tokenizer (transformers, encoder and onnx only; elsewhere the model folder).
         threshold: top probability below which the fallback label answers, in [0, 1]; None: no threshold.
         fallback_label: that label.
         run_id: the MLflow run that logged it, or empty.
@@ -59,8 +61,10 @@ def recognise(folder: Path) -> Layout:
         return Layout("pickles", folder, folder, *_plain_threshold(folder / "performance.json"))
     if {"model.onnx", "tokenizer.json", "config.json"} <= names:
         return Layout("onnx", folder, folder)
+    if "modules.json" in names:
+        return Layout("encoder", folder, folder)
     if "config.json" in names and names.intersection(_WEIGHTS):
-        return Layout("transformers", folder, folder)
+        return Layout("encoder" if _has_no_head(folder / "config.json") else "transformers", folder, folder)
     found = ", ".join(sorted(names)[:12]) or "nothing"
     raise UnsupportedSource(f"{folder} holds {found}: no layout that can be exported. Supported: {SUPPORTED}")
 
@@ -74,6 +78,13 @@ def _mlflow(folder: Path) -> Layout:
         raise UnsupportedSource(f"{folder / 'MLmodel'} cannot be read ({error}); log the model again") from None
     threshold, fallback = _checked(metadata, folder / "MLmodel")
     run_id = str(document.get("run_id") or "")
+    if "sentence_transformers" in flavours:
+        data = flavours.get("python_function", {}).get("data", "model.sentence_transformer")
+        model = _inside(folder, str(data))
+        return Layout("encoder", model, model, run_id=run_id)
+    if flavours.get("transformers", {}).get("task") == "feature-extraction":
+        model, tokenizer = _transformers(folder, flavours["transformers"])
+        return Layout("encoder", model, tokenizer, run_id=run_id)
     if "transformers" in flavours:
         model, tokenizer = _transformers(folder, flavours["transformers"])
         return Layout("transformers", model, tokenizer, threshold, fallback, run_id)
@@ -86,8 +97,8 @@ def _mlflow(folder: Path) -> Layout:
 
 def _transformers(folder: Path, flavour: Mapping[str, Any]) -> tuple[Path, Path]:
     task = flavour.get("task", "text-classification")
-    if task not in ("text-classification", "sentiment-analysis"):
-        raise UnsupportedSource(f"transformers task {task!r} cannot be exported; only text-classification can")
+    if task not in _TASKS:
+        raise UnsupportedSource(f"transformers task {task!r} cannot be exported; only {', '.join(_TASKS)} can")
     if "peft_adaptor" in flavour:
         raise UnsupportedSource("a PEFT adapter cannot be exported; merge it into its base model and log that")
     if "model_binary" not in flavour:
@@ -96,6 +107,15 @@ def _transformers(folder: Path, flavour: Mapping[str, Any]) -> tuple[Path, Path]
     model = _inside(folder, str(flavour["model_binary"]))
     tokenizer = folder / "components" / "tokenizer"
     return model, tokenizer if tokenizer.is_dir() else model
+
+
+def _has_no_head(file: Path) -> bool:
+    """Whether a checkpoint is an encoder alone (BertModel), not one for a task (BertForSequenceClassification)."""
+    try:
+        architectures = json.loads(file.read_text()).get("architectures") or [""]
+    except (ValueError, AttributeError):
+        return False  # transformers will say what is wrong with it
+    return str(architectures[0]).endswith("Model")
 
 
 def _inside(folder: Path, name: str) -> Path:

@@ -5,31 +5,29 @@ reference profile (exporters and monitoring do not import each other). Everythin
 of the bundle store: killed anywhere, nothing is published, and the next export of that model sweeps them away.
 """
 
-import importlib.metadata
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-from exporters.convert import Draft, to_onnx
+from exporters.convert import to_onnx
+from exporters.manifest import ExportRequest as ExportRequest
+from exporters.manifest import Plan, draft_manifest, final_manifest
 from exporters.sources import Run, fetch_run
-from exporters.texts import MAX_ROWS, Row, choose_samples, read_rows, sample_rows
-from exporters.verification import FILE as VERIFICATION
+from exporters.texts import MAX_ROWS, Row, read_rows, sample_rows
 from exporters.verification import draw, write
 from exporters.verify import Yardstick, depends_on_batch, fastest, judge, run_measurement, yardstick
-from tidegate.bundle import Bundle, Evidence, FileEntry, Lineage, Manifest, Variant
+from tidegate.bundle import Bundle, Evidence, Variant
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.devices import choose
 from tidegate.engine import Engine, open_preprocessor
 from tidegate.errors import GateRefused, TidegateError, UsageError
 from tidegate.preprocess import Encoded, Feeds, collate
 from tidegate.records import Record, make_records
-from tidegate.tasks import decide
+from tidegate.tasks import decide_all
 from tidegate.tunings import TIE
 
 Say = Callable[[str], None]
@@ -39,32 +37,6 @@ BuildReference = Callable[[Sequence[str], Sequence[tuple[str, Encoded]], Sequenc
 GOOD_AGREEMENT = 0.995
 # 128 gave the same ranges within 4 %; more adds seconds.
 CALIBRATION_TEXTS = 256
-
-_PACKAGES = (
-    "tidegate",
-    "onnxruntime",
-    "onnx",
-    "numpy",
-    "scikit-learn",
-    "transformers",
-    "torch",
-    "optimum",
-    "tokenizers",
-)
-
-
-class ExportRequest(BaseModel):
-    """What to export and how strictly."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    run: str = Field(description="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH, or a directory.")
-    name: str = Field(description="Name of the bundle.")
-    data: Path | None = Field(None, description="CSV to verify on; None takes the run's own evaluation split.")
-    text_column: str = "text"
-    label_column: str = "label"
-    max_accuracy_drop: float = Field(0.5, ge=0, le=100, description="In points (percent of rows).")
-    trust_pickle: bool = False
 
 
 class NoVariantPassed(GateRefused):
@@ -106,28 +78,21 @@ def export_run(
         yard = yardstick(
             evaluation, draft.labels, draft.predict(texts), draft.postprocessing, request.max_accuracy_drop / 100
         )
-        plan = _Plan(request, run, draft, evaluation)
+        plan = Plan(request, run, draft, evaluation)
         candidates = _compare(plan, yard, folder, work, say)
         chosen = _choose(request.name, candidates)
         _delete_refused(candidates, folder)
         say(f"building the reference profile from the answers of {chosen.variant.name}")
         _build_reference(plan, chosen, folder, build_reference, say)
         write(draw(evaluation, yard.source, yard.max_accuracy_drop), folder)
+        measured = [(candidate.variant, candidate.evidence) for candidate in candidates]
         bundle = store.publish(
-            request.name, folder, lambda version, files: _manifest(plan, version, files, candidates, chosen)
+            request.name,
+            folder,
+            lambda version, files: final_manifest(plan, version, files, measured, chosen.variant.name),
         )
     say(f"published {request.name}/{bundle.manifest.version}, serving variant {chosen.variant.name}")
     return bundle
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What stays the same through one export."""
-
-    request: ExportRequest
-    run: Run
-    draft: Draft
-    evaluation: Sequence[Row]
 
 
 def _evaluation_rows(request: ExportRequest, run: Run, say: Say) -> list[Row]:
@@ -136,16 +101,17 @@ def _evaluation_rows(request: ExportRequest, run: Run, say: Say) -> list[Row]:
             f"{request.run} logged no evaluation split (data/evaluation.csv); "
             "name labelled rows that it was not trained on with --data CSV"
         )
+    has_labels = run.layout.flavour != "encoder"
     if request.data is not None:
-        rows = read_rows(request.data, request.text_column, request.label_column)
+        rows = read_rows(request.data, request.text_column, request.label_column if has_labels else None)
     else:
-        rows = read_rows(run.evaluation) if run.evaluation else []
+        rows = read_rows(run.evaluation, label_column="label" if has_labels else None) if run.evaluation else []
     if len(rows) > MAX_ROWS:
         say(f"verifying on {MAX_ROWS} of {len(rows)} rows")
     return sample_rows(rows)
 
 
-def _compare(plan: _Plan, yard: Yardstick, folder: Path, work: Path, say: Say) -> list[Candidate]:
+def _compare(plan: Plan, yard: Yardstick, folder: Path, work: Path, say: Say) -> list[Candidate]:
     """Measure the converted graph, then every faster version of it that can be made."""
     candidates = [_measure(plan, plan.draft.variant, yard, folder, work, say)]
     feeds = _calibration(plan, folder) if plan.draft.rewrites else []
@@ -159,7 +125,7 @@ def _compare(plan: _Plan, yard: Yardstick, folder: Path, work: Path, say: Say) -
 
 
 def _careful_enough(
-    plan: _Plan, versions: Iterable[Variant], yard: Yardstick, folder: Path, work: Path, say: Say
+    plan: Plan, versions: Iterable[Variant], yard: Yardstick, folder: Path, work: Path, say: Say
 ) -> Candidate:
     """The first version of a variant whose labels agree well enough, else the one that agrees best; one file stays."""
     tried: list[Candidate] = []
@@ -168,10 +134,10 @@ def _careful_enough(
         for variant in versions:
             files.add(folder / variant.file)
             tried.append(_measure(plan, variant, yard, folder, work, say))
-            agreement = tried[-1].evidence.agreement
-            if agreement >= GOOD_AGREEMENT:
+            shortfall = _shortfall(tried[-1].evidence)
+            if not shortfall:
                 break
-            say(f"variant {variant.name} agrees on {agreement:.2%} of labels, and {GOOD_AGREEMENT:.1%} is the aim")
+            say(f"variant {variant.name} {shortfall}")
     except TidegateError as error:
         if not tried:
             _unlink(files)
@@ -180,6 +146,15 @@ def _careful_enough(
     best = max(tried, key=lambda candidate: candidate.evidence.agreement)
     _unlink(files - {folder / best.variant.file})
     return best
+
+
+def _shortfall(evidence: Evidence) -> str:
+    """What a more careful version should do better; empty when nothing."""
+    if evidence.mean_cosine is None:
+        agreed = f"agrees on {evidence.agreement:.2%} of labels, and {GOOD_AGREEMENT:.1%} is the aim"
+        return "" if evidence.agreement >= GOOD_AGREEMENT else agreed
+    near = f"has a mean cosine of {evidence.mean_cosine:.4f}, and {GOOD_AGREEMENT} is the aim"
+    return evidence.refusal or ("" if evidence.mean_cosine >= GOOD_AGREEMENT else near)
 
 
 def _unlink(files: set[Path]) -> None:
@@ -202,16 +177,16 @@ def _if_faster(candidate: Candidate, plain: Candidate, say: Say) -> Candidate:
     return replace(candidate, evidence=evidence.model_copy(update=refused))
 
 
-def _calibration(plan: _Plan, folder: Path) -> list[Feeds]:
+def _calibration(plan: Plan, folder: Path) -> list[Feeds]:
     """Graph inputs of training texts, one text each; of evaluation texts where the run logged no training split."""
-    rows = read_rows(plan.run.training) if plan.run.training else plan.evaluation
-    bundle = Bundle(folder, _draft_manifest(plan, plan.draft.variant))
+    rows = plan.training_rows()
+    bundle = Bundle(folder, draft_manifest(plan, plan.draft.variant))
     preprocessor = open_preprocessor(bundle, [spec.name for spec in plan.draft.inputs])
     encoded = preprocessor.encode([text for text, _ in sample_rows(rows, CALIBRATION_TEXTS)])
     return [collate([row], preprocessor.pad_values) for row in encoded]
 
 
-def _measure(plan: _Plan, variant: Variant, yard: Yardstick, folder: Path, work: Path, say: Say) -> Candidate:
+def _measure(plan: Plan, variant: Variant, yard: Yardstick, folder: Path, work: Path, say: Say) -> Candidate:
     """Measure a variant; one whose answers depend on batch-mates is measured again as one text a run."""
     candidate = _measured(plan, variant, yard, folder, work, say)
     first = candidate.evidence
@@ -224,10 +199,10 @@ def _measure(plan: _Plan, variant: Variant, yard: Yardstick, folder: Path, work:
     return replace(candidate, evidence=candidate.evidence.model_copy(update=why))
 
 
-def _measured(plan: _Plan, variant: Variant, yard: Yardstick, folder: Path, work: Path, say: Say) -> Candidate:
+def _measured(plan: Plan, variant: Variant, yard: Yardstick, folder: Path, work: Path, say: Say) -> Candidate:
     say(f"measuring variant {variant.name}")
     texts = [text for text, _ in plan.evaluation]
-    measured = run_measurement(folder, _draft_manifest(plan, variant), variant, texts, work)
+    measured = run_measurement(folder, draft_manifest(plan, variant), variant, texts, work)
     evidence = judge(variant, (folder / variant.file).stat().st_size, measured, yard)
     verdict = "accepted" if evidence.accepted else f"refused: {evidence.refusal}"
     say(f"variant {variant.name} {verdict}")
@@ -238,8 +213,7 @@ def _choose(name: str, candidates: Sequence[Candidate]) -> Candidate:
     accepted = [candidate.evidence for candidate in candidates if candidate.evidence.accepted]
     if not accepted:
         faults = " | ".join(
-            f"{c.variant.name}: {c.evidence.refusal} (accuracy {c.evidence.accuracy:.4f}, source model "
-            f"{c.evidence.source_accuracy:.4f}, agreement {c.evidence.agreement:.4f})"
+            f"{c.variant.name}: {c.evidence.refusal} ({_numbers(c.evidence)}agreement {c.evidence.agreement:.4f})"
             for c in candidates
         )
         message = f"no variant of {name} passed, nothing was published: {faults}"
@@ -248,19 +222,25 @@ def _choose(name: str, candidates: Sequence[Candidate]) -> Candidate:
     return next(candidate for candidate in candidates if candidate.variant.name == winner)
 
 
+def _numbers(evidence: Evidence) -> str:
+    if evidence.mean_cosine is not None:
+        return f"mean cosine {evidence.mean_cosine:.4f}, "
+    return f"accuracy {evidence.accuracy:.4f}, source model {evidence.source_accuracy:.4f}, "
+
+
 def _delete_refused(candidates: Sequence[Candidate], folder: Path) -> None:
     for candidate in candidates:
         if not candidate.evidence.accepted:
             (folder / candidate.variant.file).unlink()
 
 
-def _build_reference(plan: _Plan, chosen: Candidate, folder: Path, build: BuildReference, say: Say) -> None:
+def _build_reference(plan: Plan, chosen: Candidate, folder: Path, build: BuildReference, say: Say) -> None:
     """Input features come from training texts; predictions from evaluation: training confidences are overfit."""
     if plan.run.training is None:
         say("the run logged no training split: the evaluation texts stand in for it in the reference")
-    training = sample_rows(read_rows(plan.run.training)) if plan.run.training else plan.evaluation
+    training = sample_rows(plan.training_rows())
     engine = Engine.open(
-        Bundle(folder, _draft_manifest(plan, chosen.variant)), choose("cpu", ()), variant=chosen.variant.name
+        Bundle(folder, draft_manifest(plan, chosen.variant)), choose("cpu", ()), variant=chosen.variant.name
     )
     texts = [text for text, _ in training]
     build(
@@ -268,83 +248,10 @@ def _build_reference(plan: _Plan, chosen: Candidate, folder: Path, build: BuildR
     )
 
 
-def _records(plan: _Plan, chosen: Candidate, engine: Engine) -> list[Record]:
+def _records(plan: Plan, chosen: Candidate, engine: Engine) -> list[Record]:
     """The evaluation rows as the server would have recorded them."""
     texts = [text for text, _ in plan.evaluation]
-    manifest = _draft_manifest(plan, chosen.variant)
+    manifest = draft_manifest(plan, chosen.variant)
     ids = [f"evaluation-{index}" for index in range(len(texts))]
-    answers = [decide(row, manifest.labels, manifest.postprocessing) for row in chosen.probabilities.tolist()]
+    answers = decide_all(chosen.probabilities.tolist(), manifest)
     return make_records(manifest, chosen.variant.name, ids, texts, engine.encode(texts), answers, time.time())
-
-
-def _draft_manifest(plan: _Plan, variant: Variant) -> Manifest:
-    """Enough of a manifest to open one variant before anything is published."""
-    return _fill(
-        plan, version=1, files={}, variants=(variant,), chosen=variant.name, evidence=(), lineage=plan.run.lineage
-    )
-
-
-def _manifest(
-    plan: _Plan, version: int, files: dict[str, FileEntry], candidates: Sequence[Candidate], chosen: Candidate
-) -> Manifest:
-    return _fill(
-        plan,
-        version=version,
-        files=files,
-        variants=tuple(c.variant for c in candidates if c.evidence.accepted),
-        chosen=chosen.variant.name,
-        evidence=tuple(c.evidence for c in candidates),
-        verification=VERIFICATION,
-        lineage=plan.run.lineage.model_copy(update={"packages": _packages()}),
-    )
-
-
-def _fill(
-    plan: _Plan,
-    *,
-    version: int,
-    files: dict[str, FileEntry],
-    variants: tuple[Variant, ...],
-    chosen: str,
-    evidence: tuple[Evidence, ...],
-    lineage: Lineage,
-    verification: str | None = None,
-) -> Manifest:
-    draft = plan.draft
-    return Manifest(
-        name=plan.request.name,
-        version=version,
-        description=_description(plan, evidence),
-        created_at=datetime.now(UTC),
-        labels=draft.labels,
-        inputs=draft.inputs,
-        outputs=draft.outputs,
-        preprocessing=draft.preprocessing,
-        postprocessing=draft.postprocessing,
-        variants=variants,
-        chosen=chosen,
-        evidence=evidence,
-        lineage=lineage,
-        verification=verification,
-        samples=choose_samples(plan.evaluation),
-        files=files,
-    )
-
-
-def _description(plan: _Plan, evidence: Sequence[Evidence]) -> str:
-    kinds = {"transformers": "a fine-tuned transformer", "onnx": "an ONNX model"}
-    kind = kinds.get(plan.run.layout.flavour, "TF-IDF with a linear classifier")
-    measured = f" Accuracy of the source model on {evidence[0].rows} evaluation texts: " if evidence else ""
-    number = f"{evidence[0].source_accuracy:.3f}." if evidence else ""
-    return f"Sorts texts into {', '.join(plan.draft.labels)}; {kind}.{measured}{number}"
-
-
-def _packages() -> dict[str, str]:
-    """Versions of what made the bundle."""
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # not part of this environment
-    return versions

@@ -104,6 +104,21 @@ def show_run(uri: str, tracking_uri: str) -> dict[str, Any]:
         }
 
 
+def pointed_at(uri: str, tracking_uri: str) -> tuple[str, str]:
+    """The version that `models:/NAME@ALIAS` points at now, as `models:/NAME/VERSION`, and its run (empty if unknown).
+
+    Raises:
+        RunNotFound: there is no such model or alias, or the registry does not answer.
+        UsageError: not an alias of a registered model.
+    """
+    match = _MODEL_ALIAS.fullmatch(uri)
+    if match is None:
+        raise UsageError(f"{uri!r} does not name an alias; use models:/NAME@ALIAS")
+    with _mlflow(tracking_uri, uri) as mlflow:
+        version = mlflow.MlflowClient().get_model_version_by_alias(match[1], match[2])
+        return f"models:/{match[1]}/{version.version}", version.run_id or ""
+
+
 def _every(search: Callable[..., Any]) -> Iterator[Any]:
     """What a search finds, on all its pages."""
     token: str | None = None
@@ -162,6 +177,8 @@ def _mlflow(tracking_uri: str, uri: str) -> Iterator[Any]:
         raise RunNotFound(f"{uri}: there is no MLflow store at {database}; train a run, or set MLFLOW_TRACKING_URI")
     # Its progress bars are for a person who waits, not for a log file.
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "true" if sys.stderr.isatty() else "false")
+    # Seven with growing pauses is its default: minutes, before somebody learns that the address is wrong.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     import mlflow
     from mlflow.exceptions import MlflowException
 

@@ -16,11 +16,12 @@ Row = tuple[str, str]  # (text, label)
 MAX_ROWS = 2000
 SAMPLES = 12
 _SAMPLE_CHARS = 160  # longer ones do not fit a demo's example list
+_UNLABELLED = "-"
 _FIELD_BYTES = 10_000_000  # csv's own limit of 131,072 is below what people paste
 
 
-def read_rows(file: Path, text_column: str = "text", label_column: str = "label") -> list[Row]:
-    """Read (text, label) rows.
+def read_rows(file: Path, text_column: str = "text", label_column: str | None = "label") -> list[Row]:
+    """Read (text, label) rows; without a label column every label is a dash.
 
     Raises:
         UsageError: unreadable, not UTF-8, no such column, no rows, or an empty text or label; names the line.
@@ -31,9 +32,12 @@ def read_rows(file: Path, text_column: str = "text", label_column: str = "label"
             reader = csv.DictReader(stream, strict=True)
             columns = reader.fieldnames or []
             for column in (text_column, label_column):
-                if column not in columns:
+                if column is not None and column not in columns:
                     raise UsageError(f"{file} has no column {column!r}; it has: {', '.join(columns) or 'none'}")
-            rows = [_row(file, reader.line_num, line[text_column], line[label_column]) for line in reader]
+            rows = [
+                _row(file, reader.line_num, line[text_column], line[label_column] if label_column else _UNLABELLED)
+                for line in reader
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"cannot read {file} as a UTF-8 CSV file: {error}") from None
     if not rows:

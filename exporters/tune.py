@@ -168,7 +168,9 @@ def _yard(bundle: Bundle, threads: int, budget_seconds: float | None, stopping: 
     if outcome.alone is None:
         raise BundleCorrupt(f"{manifest.name}/{manifest.version}: {plan} does not run here: {outcome.fault}")
     yard = yardstick([], manifest.labels, np.array(outcome.alone.answers), manifest.postprocessing, 0.0)
-    labels = [yard.labels[index] for index in answered_labels(yard.source, yard)]
+    labels = ["-"] * len(yard.source)
+    if yard.classes:
+        labels = [yard.labels[index] for index in answered_labels(yard.source, yard)]
     rows = list(zip(_repeated(manifest.samples), labels, strict=False))  # as many as it had time for
     return replace(yard, rows=rows, min_agreement=1.0), f"{plan.variant} on the CPU of this machine"
 

@@ -32,8 +32,8 @@ class Verification(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     texts: tuple[str, ...] = Field(min_length=1)
-    labels: tuple[str, ...] = Field(description="The true label of each text.")
-    source: tuple[tuple[float, ...], ...] = Field(description="The source model's probabilities of each text.")
+    labels: tuple[str, ...] = Field(description="The true label of each text; a dash where there are none.")
+    source: tuple[tuple[float, ...], ...] = Field(description="The source model's probabilities or vectors.")
     max_accuracy_drop: float = Field(ge=0, le=1, description="What the export allowed, as a share of rows.")
 
     @model_validator(mode="after")

@@ -2,8 +2,8 @@
 
 After `convert` and `quantize`, before anything is published; `tune` holds plans to the same bounds on the machine that
 serves. Refused is what agrees with the source model on less than 99 % of the labels (threshold and fallback label
-applied), loses more accuracy than allowed, or answers a text in a batch otherwise than alone (`compare`). Refused or
-not, the numbers are kept as evidence.
+applied), loses more accuracy than allowed, or answers a text in a batch otherwise than alone (`compare`); embeddings
+are held to cosines and nearest neighbours (`nearness`). Refused or not, the numbers are kept as evidence.
 """
 
 import json
@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exporters import scores
+from exporters import nearness, scores
 from exporters.measure import Measurement, load
 from exporters.texts import Row
 from tidegate.bundle import Evidence, Manifest, Postprocessing, Variant
@@ -39,9 +39,9 @@ class Yardstick:
 
     Attributes:
         rows: (text, label) pairs.
-        labels: every label that can be answered, the fallback label included.
+        labels: every label that can be answered, the fallback label included; none of embeddings.
         classes: labels of the probabilities' columns; a prefix of `labels`.
-        source: the source model's probabilities, (rows, classes).
+        source: the source model's probabilities, (rows, classes), or vectors, (rows, dim).
         post: threshold and fallback label.
         max_accuracy_drop: share of rows, in [0, 1].
         min_agreement: share of rows, in [0, 1].
@@ -78,6 +78,8 @@ class Comparison:
     flips: int
     batch_difference: float
     refusal: str
+    mean_cosine: float | None = None
+    worst_cosine: float | None = None
 
 
 def yardstick(
@@ -92,6 +94,8 @@ def yardstick(
     Raises:
         UsageError: a label of the rows that the model cannot answer.
     """
+    if not classes:
+        return Yardstick(rows, (), (), source, post, max_accuracy_drop, nearness.MIN_NEIGHBOURS)
     fallback = post.fallback_label
     labels = classes if fallback is None or fallback in classes else (*classes, fallback)
     foreign = sorted({label for _, label in rows} - set(labels))
@@ -125,22 +129,18 @@ def run_measurement(
 
 def judge(variant: Variant, size_bytes: int, measured: Measurement, yard: Yardstick) -> Evidence:
     """Hold a variant's answers against the source model's and the truth."""
-    truth, source = _truth(yard), answered_labels(yard.source, yard)
-    single = answered_labels(measured.single, yard)
     compared = compare(measured.single, [measured.batched], yard, max_batch_difference(variant.precision))
     return Evidence(
         variant=variant.name,
         accepted=not compared.refusal,
         refusal=compared.refusal,
-        rows=len(truth),
+        rows=len(yard.rows),
         agreement=compared.agreement,
         max_abs_error=compared.max_abs_error,
         accuracy=compared.accuracy,
-        accuracy_interval=scores.interval(scores.accuracy, truth, single),
-        macro_f1=scores.macro_f1(truth, single),
-        macro_f1_interval=scores.interval(scores.macro_f1, truth, single),
-        source_accuracy=scores.accuracy(truth, source),
-        source_macro_f1=scores.macro_f1(truth, source),
+        **(_right_answers(measured.single, yard) if yard.classes else {}),
+        mean_cosine=compared.mean_cosine,
+        worst_cosine=compared.worst_cosine,
         flips=compared.flips,
         batch_difference=compared.batch_difference,
         size_bytes=size_bytes,
@@ -148,6 +148,18 @@ def judge(variant: Variant, size_bytes: int, measured: Measurement, yard: Yardst
         throughput_texts_per_second=measured.throughput_texts_per_second,
         hardware=hardware(),
     )
+
+
+def _right_answers(single: NDArray[np.float64], yard: Yardstick) -> dict[str, Any]:
+    """What the truth says of a classifier's labels, and of the source model's."""
+    truth, source, answered = _truth(yard), answered_labels(yard.source, yard), answered_labels(single, yard)
+    return {
+        "accuracy_interval": scores.interval(scores.accuracy, truth, answered),
+        "macro_f1": scores.macro_f1(truth, answered),
+        "macro_f1_interval": scores.interval(scores.macro_f1, truth, answered),
+        "source_accuracy": scores.accuracy(truth, source),
+        "source_macro_f1": scores.macro_f1(truth, source),
+    }
 
 
 def compare(
@@ -159,8 +171,10 @@ def compare(
         single: probabilities with one text a run, (rows, classes).
         batched: the same in batches, each (rows, classes); none for what is served one text a run.
         yard: what they are held against.
-        max_difference: most that batch-mates may move a probability.
+        max_difference: most that batch-mates may move a probability, or a vector (cosine distance).
     """
+    if not yard.classes:
+        return _compare_vectors(single, batched, yard, max_difference)
     truth, source = _truth(yard), answered_labels(yard.source, yard)
     tied = _tied(yard.source)  # (rows,)
     alone, *together = (np.where(tied, source, answered_labels(answers, yard)) for answers in (single, *batched))
@@ -172,6 +186,26 @@ def compare(
     reasons = [*_faults(agreement, drop, yard), *_batch_faults(flips, difference, max_difference)]
     error = max(float(np.abs(answers - yard.source).max()) for answers in (single, *batched))
     return Comparison(agreement, error, accuracy, flips, difference, "; ".join(reasons))
+
+
+def _compare_vectors(
+    single: NDArray[np.float64], batched: Sequence[NDArray[np.float64]], yard: Yardstick, max_difference: float
+) -> Comparison:
+    """The same of embeddings: neighbours agree, cosine distances are the errors, and nothing is right or wrong."""
+    found = nearness.measure(single, batched, yard.source)
+    reasons = list(nearness.faults(found, yard.min_agreement, reduced=max_difference > BATCH_DIFFERENCE_FP32))
+    if found.batch_distance > max_difference:
+        reasons.append(_moves("a vector", found.batch_distance, max_difference))
+    return Comparison(
+        agreement=found.neighbours,
+        max_abs_error=1 - found.worst_cosine,
+        accuracy=0.0,
+        flips=found.moved,
+        batch_difference=found.batch_distance,
+        refusal="; ".join(reasons),
+        mean_cosine=found.mean_cosine,
+        worst_cosine=found.worst_cosine,
+    )
 
 
 def _tied(source: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -215,7 +249,11 @@ def _batch_faults(flips: int, difference: float, max_difference: float) -> Itera
     if flips:
         yield f"answers {flips} texts with another label in a batch than alone"
     if difference > max_difference:
-        yield f"moves a probability by {difference:.2g} with its batch-mates, more than {max_difference:.0e}"
+        yield _moves("a probability", difference, max_difference)
+
+
+def _moves(what: str, difference: float, most: float) -> str:
+    return f"moves {what} by {difference:.2g} with its batch-mates, more than {most:.0e}"
 
 
 def fastest(accepted: Sequence[Evidence]) -> Evidence:

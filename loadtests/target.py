@@ -79,6 +79,8 @@ def inspect(url: str, model: str, api_key: str = "") -> Target:
         httpx.Client(base_url=base, headers=authorization(api_key), timeout=TIMEOUT_SECONDS, trust_env=False) as client,
     ):
         card = _card(client, base, model)
+        if card.get("task") == "embedding":
+            raise TidegateError(f"{model} answers vectors, and the load test checks labels; name a classifier")
         labels = frozenset(card["labels"]) | {label for label in [_fallback(card)] if label}
         target = Target(base, model, str(card.get("version", "")), labels, tuple(card.get("samples") or ()))
         _try_out(client, target)

@@ -57,8 +57,10 @@ class WindowScore:
 
 def score(profile: profiles.Profile, reference: Reference) -> WindowScore:
     """Score a window's profile; runs in the writer thread, as everything that touches whylogs."""
-    rows = profiles.row_count(profile)
-    if rows < MIN_ROWS or not reference.calibration.sizes:
+    if not reference.calibration.sizes:
+        return WindowScore("insufficient")
+    rows = profiles.row_count(profile, reference.features[0].name)  # embeddings have no label to count
+    if rows < MIN_ROWS:
         return WindowScore("insufficient")
     features = [_score_feature(profile, bins, reference, rows) for bins in reference.features]
     features.sort(key=lambda feature: feature.score / feature.threshold, reverse=True)

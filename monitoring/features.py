@@ -26,11 +26,16 @@ _CLASSES = ("digit_share", "punctuation_share", "upper_share", "non_ascii_share"
 
 
 def record_features(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a record, columns `NUMERIC` (float64) and `LABEL` (str); records may be of any one model."""
+    """One row a record, columns `NUMERIC` (float64) and `LABEL` (str); records may be of any one model.
+
+    Records of embeddings have no probabilities: `INPUT` and `VOCABULARY` is all there is.
+    """
     frame = input_features([r.text for r in records], [r.words for r in records], [r.truncated for r in records])
     vocabulary = vocabulary_features(
         [r.length for r in records], [r.words for r in records], [r.unknown for r in records]
     )
+    if records and not records[0].scores:
+        return pd.concat([frame, vocabulary], axis=1)
     scores = np.array([r.scores for r in records], dtype=np.float64)  # (rows, classes)
     frame = pd.concat([frame, vocabulary, prediction_features(scores, [r.abstained for r in records])], axis=1)
     frame[LABEL] = pd.Series([r.label for r in records], dtype="str")
@@ -94,7 +99,9 @@ def prediction_features(scores: NDArray[np.float64], abstained: Sequence[bool]) 
 
 
 def margin(scores: Sequence[float]) -> float:
-    """Gap between the two highest probabilities of one prediction: small where the model is in doubt."""
+    """Gap between the two highest probabilities of one prediction: small where the model is in doubt; 0 of a vector."""
+    if not scores:
+        return 0.0
     best, second = sorted(scores, reverse=True)[:2]
     return best - second
 

@@ -27,8 +27,10 @@ from monitoring.writer import Raised, Writer
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, PredictionNotFound
 from tidegate.records import Record
+from tidegate.redaction import Redactor
 from tidegate.settings import Settings
 from tidegate.store import feedback as feedback_table
+from tidegate.store import reachable
 from tidegate.store import records as records_table
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,10 @@ class MonitoringJob:
         self._metrics = MonitoringMetrics(registry, clock)
         self._labels = KnownLabels(bundles)
         self._writer = Writer(database, References(bundles), settings, self._metrics, clock)
-        self._webhook = Webhook(settings.webhook_url, self._metrics.webhook_failures.inc)
+        self._webhook = Webhook(
+            settings.webhook_url, self._metrics.webhook_failures.inc, allow_private=settings.webhook_allow_private
+        )
+        self._redact = Redactor.of(settings.redact)
         self._intake = Intake()
         # Not daemonic: a daemon would be cut off in the middle of a write. `_run` ends with the main thread.
         self._thread = threading.Thread(target=self._run, name="tidegate-monitoring", daemon=False)
@@ -87,7 +92,8 @@ class MonitoringJob:
     def drift(self, model: str, version: int) -> dict[str, Any]:
         """The drift report of a version, over everything recorded before this call."""
         self._catch_up()
-        return drift_report(self._database, model, version)
+        with reachable("drift is not known"):
+            return drift_report(self._database, model, version)
 
     def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         """Store a caller's report durably, put its text on the relabel queue, return the item's id.
@@ -95,14 +101,19 @@ class MonitoringJob:
         Raises:
             PredictionNotFound: no prediction of that model with that id is kept.
             InvalidInput: not a label of the model, or a comment of more than 4,000 characters.
+            NotReady: the state database cannot be written now; nothing was stored.
         """
+        with reachable("the feedback is not stored"):
+            return self._feedback(model, prediction_id, label, comment)
+
+    def _feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         if len(comment) > MAX_COMMENT_CHARS:
             raise InvalidInput(f"the comment has {len(comment)} characters; {MAX_COMMENT_CHARS} at most are kept")
         prediction = self._find(model, prediction_id)
         known = self._labels(prediction.model, prediction.version)
         if label not in known:
             raise InvalidInput(f"{label!r} is no label of {prediction.model}; use one of: {', '.join(known)}")
-        now = self._clock()
+        now, comment = self._clock(), self._redact(comment)
         values = {"label": label, "comment": storable(comment), "created_at": now}
         with self._database.begin() as connection:
             connection.execute(

@@ -67,7 +67,7 @@ def build_reference(
     """Write `reference.bin` and `drift.json` into a folder.
 
     Args:
-        labels: the model's classes, in the bundle's order.
+        labels: the model's classes, in the bundle's order; none of embeddings, whose reference is of inputs alone.
         training: training texts as the bundle encodes them.
         evaluation: the evaluation split as the chosen variant answers it. With fewer than 50 rows the
             reference is written without calibration, and every window will be called insufficient.
@@ -86,7 +86,7 @@ def build_reference(
         [encoded.truncated for _, encoded in training],
     )
     documents = record_features(evaluation)
-    fitted = documents[[*VOCABULARY, *PREDICTION, LABEL]]
+    fitted = documents[[*VOCABULARY, *PREDICTION, LABEL] if labels else list(VOCABULARY)]
     features = _bins(texts, fitted, labels)
     reference = Reference(features=features, calibration=calibrate(documents, features))
     profile = profiles.merge(profiles.profile_frame(texts), profiles.profile_frame(fitted))
@@ -110,6 +110,7 @@ def load_reference(bundle: Bundle) -> Reference:
 
 
 def _bins(texts: pd.DataFrame, fitted: pd.DataFrame, labels: Sequence[str]) -> tuple[FeatureBins, ...]:
-    sources = dict.fromkeys(INPUT, texts) | dict.fromkeys((*VOCABULARY, *PREDICTION), fitted)
+    from_fitted = (*VOCABULARY, *PREDICTION) if labels else VOCABULARY
+    sources = dict.fromkeys(INPUT, texts) | dict.fromkeys(from_fitted, fitted)
     numbers = [numeric_bins(name, frame[name].to_numpy(np.float64)) for name, frame in sources.items()]
-    return (*numbers, category_bins(LABEL, fitted[LABEL].tolist(), labels))
+    return (*numbers, category_bins(LABEL, fitted[LABEL].tolist(), labels)) if labels else tuple(numbers)

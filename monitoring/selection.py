@@ -2,8 +2,8 @@
 
 From the window that lies furthest from the reference first (the first to drift is often half of the old kind),
 those with the smallest margin between the two best classes: breaking ties beats entropy with transformers and
-costs nothing (Schroeder et al. 2022). Distinct texts only, and none that is or was on the
-queue. Before: `alerts`; after: `relabel`. (Not named `select`: the standard library has that name.)
+costs nothing (Schroeder et al. 2022). Distinct texts only, and none that is or was on the queue; none of embeddings,
+which have no label to correct. Before: `alerts`; after: `relabel`. (Not named `select`: the standard library has that.)
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,6 @@ def enqueue_uncertain(connection: Connection, window_ids: Sequence[int], most: i
 
 
 def _by_margin(connection: Connection, window_ids: Sequence[int]) -> Iterator[Row[Any]]:
-    by_margin = select(records).order_by(records.c.margin, records.c.sequence)
+    by_margin = select(records).where(records.c.label != "").order_by(records.c.margin, records.c.sequence)
     for window_id in window_ids:
         yield from connection.execute(by_margin.where(records.c.window_id == window_id)).all()

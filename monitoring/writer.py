@@ -8,6 +8,7 @@ fewer than 50 rows stays open until it has them, since it could not be judged.
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
@@ -20,6 +21,7 @@ from monitoring.reference import Reference, References
 from monitoring.windows import Key, Window
 from tidegate.errors import TidegateError
 from tidegate.records import Record
+from tidegate.redaction import Redactor
 from tidegate.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Writer:
         self._settings = settings
         self._metrics = metrics
         self._clock = clock
+        self._redact = Redactor.of(settings.redact)
         self._open: dict[Key, Window] = {}
         self._unreadable: set[Key] = set()
 
@@ -149,7 +152,7 @@ class Writer:
         if not windows.save(connection, before, after, score, still_open=not closing):
             return None
         if records:
-            windows.keep_records(connection, after.id, records)
+            windows.keep_records(connection, after.id, self._redacted(records))
         self._metrics.scored(key[0], score.features)
         if not closing:
             self._open[key] = after
@@ -166,6 +169,12 @@ class Writer:
         alert, drifted = due
         queued = selection.enqueue_uncertain(connection, drifted, self._settings.relabel_per_alert, now)
         return [(alert, queued)]
+
+    def _redacted(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Records as they are stored; they were profiled as they came, since profiles hold no text."""
+        if not self._redact.steps:
+            return records
+        return [replace(record, text=self._redact(record.text)) for record in records]
 
     def _reference(self, key: Key) -> Reference:
         """The version's reference; an empty one, said once, when its bundle cannot be read."""

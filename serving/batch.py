@@ -32,6 +32,7 @@ class Ticket:
         waiting: rows in the backlog that are in no batch yet.
         next_rank: rank of the next row that arrives.
         left: nobody waits for it any more.
+        predicted_seconds: how long its answer was expected to take as it came.
     """
 
     texts: Sequence[str]
@@ -48,6 +49,7 @@ class Ticket:
     encoded_at: float = 0.0
     started_at: float = 0.0
     answered_at: float = 0.0
+    predicted_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.answers = [None] * len(self.texts)

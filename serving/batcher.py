@@ -95,6 +95,7 @@ class Batcher:
         self._admission = Admission(engine.plan.runs, max_queued)
         self._tickets: set[Ticket] = set()
         self._shown = 0  # what the gauge, which all versions of a model share, holds of this one
+        self._shown_drain = 0.0  # the same
         self._closed = False
         self._broken = False
         self._runners = [
@@ -160,9 +161,17 @@ class Batcher:
             infer_seconds=ticket.answered_at - ticket.started_at,
         )
 
+    def show(self) -> None:
+        """Show how long what waits will take; now and then, because it changes with every request."""
+        seconds = 0.0 if self._closed else self._admission.drain_seconds
+        if seconds != self._shown_drain:
+            self._metrics.drain_seconds.inc(seconds - self._shown_drain)
+            self._shown_drain = seconds
+
     def abandon(self) -> None:
         """Give up what hangs: its callers are told, its cores are free, its threads are left behind."""
         self._closed = True
+        self.show()
         for ticket in tuple(self._tickets):
             _fail(ticket, NotReady("the model hung and is started again; send the request once more"))
         self._tokenizing.close()
@@ -171,6 +180,7 @@ class Batcher:
     async def close(self, drain_seconds: float) -> None:
         """Refuse new texts, finish those queued within `drain_seconds`, fail the rest; no thread is left."""
         self._closed = True
+        self.show()
         waiting = [ticket.future for ticket in self._tickets]
         if waiting:
             await asyncio.wait(waiting, timeout=drain_seconds)
@@ -191,6 +201,8 @@ class Batcher:
         ticket = Ticket(texts, deadline, self._loop.create_future(), time.perf_counter(), caller)
         self._tickets.add(ticket)
         ticket.future.add_done_callback(lambda _: self._release(ticket))
+        if self._admission.texts:
+            ticket.predicted_seconds = self._admission.wait_seconds(caller, texts)
         self._admission.add(ticket)
         self._show()
         if self._admission.texts == 1 and len(texts[0]) <= _SHORT_CHARS:
@@ -206,6 +218,8 @@ class Batcher:
         self._admission.remove(ticket)
         self._show()
         if ticket.unanswered:
+            if not ticket.future.cancelled():  # its time was up: the prediction was wrong
+                self._admission.finished(ticket.predicted_seconds, math.inf)
             ticket.rows = []  # what stands in line would hold them until a runner comes by
 
     def _show(self) -> None:
@@ -276,7 +290,7 @@ class Batcher:
 
     def _deliver(self, batch: Sequence[Entry], answers: Answers, seconds: float, now: float) -> None:
         """Hand out the answers of a batch."""
-        self._admission.observe([entry.ticket.texts[entry.index] for entry in batch], seconds)
+        self._admission.observe([entry.ticket.texts[entry.index] for entry in batch], seconds, now)
         for entry, answer in zip(batch, answers, strict=True):
             ticket = entry.ticket
             if ticket.left:
@@ -285,6 +299,7 @@ class Batcher:
             ticket.unanswered -= 1
             if not ticket.unanswered:
                 ticket.answered_at = now
+                self._admission.finished(ticket.predicted_seconds, now - ticket.queued_at)
                 ticket.future.set_result(None)
             self._admission.answered(ticket, entry.index)
         self._show()

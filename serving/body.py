@@ -6,6 +6,8 @@ clients that send all before they read would never see the answer. Only JSON in 
 must be unpacked first could unpack to anything.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,8 +15,12 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope
 
-from tidegate.errors import InvalidInput, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from tidegate.errors import BodyTooSlow, InvalidInput, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from tidegate.settings import Settings
+
+# Callers who send a byte now and then must not hold connections for ever.
+BODY_SECONDS = 30.0
+JSON = b"application/json"
 
 
 @dataclass(slots=True)
@@ -65,17 +71,26 @@ def decode_json(body: bytes) -> Any:
         raise MalformedRequest(f"the body is not JSON in UTF-8: {error.msg} at character {error.pos}") from None
 
 
-async def read_body(head: Head, receive: Receive, limit: int) -> bytes:
+async def read_body(head: Head, receive: Receive, limit: int, types: Sequence[bytes] = (JSON,)) -> bytes:
     """The whole body.
 
     Raises:
-        UnsupportedMediaType: not `application/json`, or compressed.
+        UnsupportedMediaType: not of one of `types`, or compressed.
         PayloadTooLarge: more than `limit` bytes.
+        BodyTooSlow: it did not come within `BODY_SECONDS`.
         ClientDisconnect: the caller left before all of it had come.
     """
-    _check_type(head)
+    _check_type(head, types)
     if head.content_length.isdigit() and int(head.content_length[:20]) > limit:
         raise _too_large(limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _collected(receive, limit)
+    except TimeoutError:
+        raise BodyTooSlow(f"the body did not come within {BODY_SECONDS:.0f} s; send it at once") from None
+
+
+async def _collected(receive: Receive, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -113,10 +128,11 @@ def json_type(value: Any) -> str:
     return names.get(type(value), "null")
 
 
-def _check_type(head: Head) -> None:
+def _check_type(head: Head, types: Sequence[bytes]) -> None:
     sent = head.content_type
-    if sent != b"application/json" and sent.partition(b";")[0].strip().lower() != b"application/json":
-        raise UnsupportedMediaType(f"content-type is {_shown(sent)}; send application/json")
+    if sent not in types and sent.partition(b";")[0].strip().lower() not in types:
+        wanted = " or ".join(known.decode() for known in types)
+        raise UnsupportedMediaType(f"content-type is {_shown(sent)}; send {wanted}")
     coding = head.content_encoding
     if coding and coding.strip().lower() != b"identity":
         raise UnsupportedMediaType(f"content-encoding {_shown(coding)} is not read; send the body uncompressed")

@@ -8,10 +8,10 @@ sections of Mitchell et al. 2019, "Model Cards for Model Reporting", as far as a
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from serving.following import ModelState
 from serving.model import ServedModel
-from serving.repository import ModelState
 from tidegate import devices
-from tidegate.bundle import Evidence, Manifest
+from tidegate.bundle import Embedding, Evidence, Manifest
 from tidegate.tunings import Planned, Trial
 
 
@@ -26,6 +26,7 @@ def summarise(name: str, state: ModelState) -> dict[str, Any]:
             "version": manifest.version,
             "task": manifest.task,
             "labels": list(manifest.labels),
+            **({"embedding": manifest.embedding.model_dump()} if manifest.embedding else {}),
             "variant": state.served.engine.variant.name,
             "device": device.name,
             "device_reason": device.reason,
@@ -128,10 +129,19 @@ def _warnings(model: ServedModel, planned: Planned | None) -> Iterator[str]:
 def _purpose(manifest: Manifest) -> Iterator[tuple[str, str]]:
     post = manifest.postprocessing
     yield "Task", manifest.task
+    if manifest.embedding is not None:
+        yield from _vectors(manifest.embedding)
+        return
     yield "Labels", ", ".join(manifest.labels)
     if post.threshold is not None:
         answers = f"answers {post.fallback_label!r}" if post.fallback_label else "says that it abstains"
         yield "Abstention", f"below a probability of {post.threshold:.3f} it {answers}"
+
+
+def _vectors(embedding: Embedding) -> Iterator[tuple[str, str]]:
+    length = "length 1" if embedding.normalised else "any length"
+    yield "Answers", f"a vector of {embedding.dimensions} numbers, {length}, {embedding.pooling} pooling"
+    yield "Monitoring", "characters, words and tokens of the texts; no vectors are recorded, and there is no feedback"
 
 
 def _origin(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -152,17 +162,10 @@ def _origin(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def _evidence_table(manifest: Manifest) -> str:
-    columns = (
-        "Variant",
-        "Verdict",
-        "Accuracy (95 %)",
-        "Macro-F1 (95 %)",
-        "Agreement",
-        "Labels that batches flip",
-        "p50, one text",
-        "Texts/s",
-        "Size",
-    )
+    scored = ("Accuracy (95 %)", "Macro-F1 (95 %)", "Agreement", "Labels that batches flip")
+    if manifest.embedding is not None:
+        scored = ("Mean cosine", "Worst cosine", "Same nearest text", "Nearest texts that batches change")
+    columns = ("Variant", "Verdict", *scored, "p50, one text", "Texts/s", "Size")
     return _table(columns, [_evidence_row(evidence) for evidence in manifest.evidence])
 
 
@@ -175,13 +178,21 @@ def _evidence_row(evidence: Evidence) -> Sequence[str]:
     return (
         evidence.variant,
         "accepted" if evidence.accepted else f"refused: {evidence.refusal}",
-        _with_interval(evidence.accuracy, evidence.accuracy_interval),
-        _with_interval(evidence.macro_f1, evidence.macro_f1_interval),
+        *_scores(evidence),
         f"{evidence.agreement:.2%} of {evidence.rows}",
         str(evidence.flips),
         f"{evidence.latency_p50_seconds * 1e3:.2f} ms",
         f"{evidence.throughput_texts_per_second:.0f}",
         f"{evidence.size_bytes / 1e6:.1f} MB",
+    )
+
+
+def _scores(evidence: Evidence) -> tuple[str, str]:
+    if evidence.mean_cosine is not None and evidence.worst_cosine is not None:
+        return f"{evidence.mean_cosine:.4f}", f"{evidence.worst_cosine:.4f}"
+    return (
+        _with_interval(evidence.accuracy, evidence.accuracy_interval),
+        _with_interval(evidence.macro_f1, evidence.macro_f1_interval),
     )
 
 

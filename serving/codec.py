@@ -50,11 +50,12 @@ def decode_question(document: Any, settings: Settings) -> Question:
     fields = json_object(document, ("inputs", "parameters"))
     if "inputs" not in fields:
         raise InvalidInput("inputs is missing; send a text or a list of texts", pointer="/inputs")
-    texts = _texts(fields["inputs"], settings)
+    texts = texts_of(fields["inputs"], settings)
     parameters = fields.get("parameters")
     if parameters is None:
         return Question(texts, None, False)
-    parameters = json_object(parameters, ("top_k", "details"), "/parameters")
+    parameters = json_object(parameters, ("top_k", "details", "function_to_apply"), "/parameters")
+    _function(parameters.get("function_to_apply"))
     return Question(texts, _top_k(parameters.get("top_k")), _details(parameters.get("details", False)))
 
 
@@ -116,7 +117,8 @@ def answer_headers(predictions: Predictions) -> list[tuple[bytes, bytes]]:
     ]
 
 
-def _texts(inputs: Any, settings: Settings) -> Sequence[str]:
+def texts_of(inputs: Any, settings: Settings) -> Sequence[str]:
+    """The texts of a decoded `inputs`; raises what `decode_question` does."""
     if isinstance(inputs, str):
         check_text(inputs, settings, "/inputs")
         return (inputs,)
@@ -142,6 +144,16 @@ def _details(value: Any) -> bool:
     if not isinstance(value, bool):
         raise InvalidInput(f"details is {json_type(value)}; send true or false", pointer="/parameters/details")
     return value
+
+
+def _function(value: Any) -> None:
+    """Scores are the probabilities that the bundle's calibration gives: there is nothing else to choose."""
+    if value not in (None, "softmax"):
+        shown = repr(value[:80]) if isinstance(value, str) else json_type(value)
+        raise InvalidInput(
+            f"function_to_apply is {shown}; scores are probabilities: leave it out, or send 'softmax'",
+            pointer="/parameters/function_to_apply",
+        )
 
 
 def _ranking(answer: Answer, labels: Sequence[str], top_k: int | None) -> list[dict[str, Any]]:

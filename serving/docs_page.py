@@ -7,8 +7,9 @@ under a policy that allows this server alone.
 
 from functools import cache
 from importlib import resources
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -24,7 +25,12 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+}
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Tidegate API</title><link rel="icon" href="docs/favicon.png">
@@ -36,6 +42,20 @@ _START = (
     'SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: true, tryItOutEnabled: true, '
     "validatorUrl: null, displayRequestDuration: true});\n"
 )
+
+
+def describe_keys(app: FastAPI) -> None:
+    """Have the documentation say how a key is sent, so that its page has a place to enter one."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain()
+        schemes = {"key": {"type": "http", "scheme": "bearer", "description": "Where the server asks for a key."}}
+        document.setdefault("components", {})["securitySchemes"] = schemes
+        document["security"] = [{"key": []}, {}]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation does it
 
 
 @router.get("/")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from serving.auth import Door
 from serving.metrics import ServingMetrics
 from serving.repository import Repository
 from serving.rollouts import Rollouts
@@ -24,6 +25,7 @@ class Gateway:
     monitor: Monitor
     metrics: ServingMetrics
     registry: CollectorRegistry
+    door: Door
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

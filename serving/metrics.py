@@ -2,6 +2,7 @@
 
 `model` is always the name of a model in the store (or empty, for requests that name none), never what a caller
 wrote. `outcome` is an HTTP status; 499 is a caller who left (nginx's convention). Read at `GET /metrics`.
+Children whose labels are known beforehand are made at once: a rate over a counter that appears misses its first event.
 Several workers (`share_figures`) write theirs to files of one folder, and each shows the sum of all.
 Source: buckets grow geometrically by about 2, from below the fastest run to past the default deadline.
 """
@@ -9,13 +10,17 @@ Source: buckets grow geometrically by about 2, from below the fastest run to pas
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, values
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from serving.statistics import Statistics
+from tidegate.errors import Overloaded, Shed
+
 ABANDONED = 499
+Standing = Literal["loading", "ready", "failed", "unloaded", "stuck"]
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -38,8 +43,13 @@ class ServingMetrics:
         )
         self.texts = Counter("tidegate_texts", "Texts answered.", ["model"], registry=registry)
         self.shed = Counter(
-            "tidegate_shed", "Requests refused because the queue was full.", ["model"], registry=registry
+            "tidegate_shed",
+            "Requests refused with 429: queue_full, deadline (the wait would be longer), rate_limit (of the key).",
+            ["model", "reason"],
+            registry=registry,
         )
+        self.shed.labels("", "rate_limit")
+        self.refused_wait_seconds = seconds("refused_wait", "Predicted wait of the requests that were refused for it.")
         self.request_seconds = seconds("request", "From the texts to their answers, all stages.")
         self.queue_seconds = seconds("queue", "From tokenized to the first batch that took a row of the request.")
         self.tokenize_seconds = seconds("tokenize", "Tokenization, waiting for the tokenizer included.")
@@ -61,12 +71,47 @@ class ServingMetrics:
             registry=registry,
         )
         self.queued = gauge("queued_texts", "Texts that wait for a batch.", over_workers="livesum")
+        self.drain_seconds = gauge(
+            "drain_seconds",
+            "Predicted time until what waits now is answered; of several workers, the longest.",
+            over_workers="livemax",
+        )
         self.in_flight = gauge("requests_in_flight", "Prediction requests not yet answered.", over_workers="livesum")
         self.ready = gauge(
             "model_ready", "1 when every worker's model answers, 0 while one loads or failed.", over_workers="livemin"
         )
         self.info = gauge(
             "model_info", "What is served; always 1.", "version", "variant", "device", over_workers="livemax"
+        )
+        self.standing = gauge(
+            "model_standing",
+            "Workers in which the model stands so; stuck: it hangs.",
+            "standing",
+            over_workers="livesum",
+        )
+        self.version = gauge(
+            "model_version",
+            "Version in the role of champion, canary or shadow; 0: none.",
+            "role",
+            over_workers="livemax",
+        )
+        self.canary_percent = gauge(
+            "canary_percent", "Share of the callers that the canary answers.", over_workers="livemax"
+        )
+        self.restarts = Counter(
+            "tidegate_model_restarts", "Times that a model hung and was opened anew.", ["model"], registry=registry
+        )
+        self.rollout_requests = Counter(
+            "tidegate_rollout_requests",
+            "Requests to a version while a canary or shadow is compared: answered, failed.",
+            ["model", "version", "outcome"],
+            registry=registry,
+        )
+        self.rollout_texts = Counter(
+            "tidegate_rollout_texts",
+            "Texts that the champion and another version were both to answer: agreed, differed, unanswered, skipped.",
+            ["model", "version", "outcome"],
+            registry=registry,
         )
         self.workers = Gauge(
             "tidegate_workers", "Processes that answer.", registry=registry, multiprocess_mode="livesum"
@@ -75,6 +120,17 @@ class ServingMetrics:
     def refuse(self, model: str, status: int) -> None:
         """Count a request that was refused before it reached its model; `model` is empty when it names none."""
         self.requests.labels(model, str(status)).inc()
+
+    def limit(self) -> None:
+        """Count a request that its key's rate limit refused."""
+        self.shed.labels("", "rate_limit").inc()
+
+    def stand(self, model: str, standing: Standing) -> None:
+        """Show where a model stands in this process."""
+        self.ready.labels(model).set(standing == "ready")
+        self.restarts.labels(model)
+        for each in get_args(Standing):
+            self.standing.labels(model, each).set(each == standing)
 
     def of(self, model: str) -> "ModelMetrics":
         """The metrics of one model; children are looked up once, not on each request."""
@@ -88,7 +144,8 @@ class ModelMetrics:
         self._requests = metrics.requests
         self._model = model
         self.texts = metrics.texts.labels(model)
-        self.shed = metrics.shed.labels(model)
+        self._shed = {reason: metrics.shed.labels(model, reason) for reason in get_args(Shed)}
+        self._refused_wait = metrics.refused_wait_seconds.labels(model)
         self.request_seconds = metrics.request_seconds.labels(model)
         self.queue_seconds = metrics.queue_seconds.labels(model)
         self.tokenize_seconds = metrics.tokenize_seconds.labels(model)
@@ -98,8 +155,10 @@ class ModelMetrics:
         self.padding_tokens = metrics.padding_tokens.labels(model)
         self.padding = metrics.padding.labels(model)
         self.queued = metrics.queued.labels(model)
+        self.drain_seconds = metrics.drain_seconds.labels(model)
         self.in_flight = metrics.in_flight.labels(model)
         self._outcomes = {200: metrics.requests.labels(model, "200")}
+        self.statistics = Statistics()  # of one version: it has bound metrics of its own
 
     def count(self, status: int) -> None:
         """Count one request by the status it was answered with."""
@@ -108,6 +167,11 @@ class ModelMetrics:
             counter = self._outcomes[status] = self._requests.labels(self._model, str(status))
         counter.inc()
 
+    def shed(self, error: Overloaded) -> None:
+        """Count one request that was refused because of what waits, and the wait that was predicted."""
+        self._shed[error.reason].inc()
+        self._refused_wait.observe(error.wait_seconds)
+
     def observe_batch(self, rows: int, tokens: int, padded: int, seconds: float) -> None:
         """Take the figures of one run: rows, tokens with and without padding, wall time."""
         self.batch_rows.observe(rows)
@@ -115,6 +179,7 @@ class ModelMetrics:
         self.padding_tokens.inc(padded - tokens)
         self.padding.observe(1 - tokens / padded)
         self.infer_seconds.observe(seconds)
+        self.statistics.ran(rows, seconds)
 
 
 class SharedRegistry(CollectorRegistry):

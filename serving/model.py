@@ -11,19 +11,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from serving.batcher import Batcher, Inferred
 from serving.caller import ANYONE, MIRROR, Caller
 from serving.limits import check_texts
 from serving.metrics import ABANDONED, ModelMetrics
-from tidegate.bundle import Bundle, Manifest
+from serving.statistics import Statistics
+from serving.tensor_runs import Output, TensorRuns
+from tidegate.bundle import Bundle, Manifest, Task
 from tidegate.devices import Device
 from tidegate.engine import Engine
-from tidegate.errors import Overloaded, TidegateError
+from tidegate.errors import NotReady, Overloaded, TidegateError
 from tidegate.permits import Permits
+from tidegate.preprocess import Encoded, Feeds
 from tidegate.records import Recorder, make_records
 from tidegate.settings import Settings
-from tidegate.tasks import Answer, decide
+from tidegate.tasks import Answer, decide_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Predictions:
         request_id: id of the request; also the prediction id when it held one text.
         ids: one prediction id a text.
         labels: of the version that answered, in the order of each answer's scores.
+        rows: the texts as the model took them.
+        vectors: one a text where the task is embedding; else none.
     """
 
     request_id: str
@@ -59,10 +65,27 @@ class Predictions:
     version: int
     variant: str
     timings: Timings
+    rows: Sequence[Encoded] = ()
+    vectors: Sequence[Sequence[float]] = ()
+
+    def of(self, task: Task) -> Self:
+        """These, if a version of the task answered that was asked for; versions of one model may differ in it.
+
+        Raises:
+            NotReady: another one did.
+        """
+        if bool(self.vectors) is not (task == "embedding"):
+            raise NotReady(f"version {self.version} of {self.model!r} is not for {task}; an alias has just moved to it")
+        return self
 
 
 class ServedModel:
-    """One version of a model, open, warm and batching; create it on the event loop, `close` it there."""
+    """One version of a model, open, warm and batching; create it on the event loop, `close` it there.
+
+    Attributes:
+        statistics: of the texts that it answers.
+        tensor_statistics: of callers' own tensors.
+    """
 
     def __init__(
         self,
@@ -85,6 +108,9 @@ class ServedModel:
         self._batcher = Batcher(
             engine, metrics, permits, max_queued=settings.max_queued, run_seconds=settings.run_seconds
         )
+        self.statistics = metrics.statistics
+        self.tensor_statistics = Statistics()
+        self._tensors = TensorRuns(engine, permits, self.tensor_statistics, settings.max_inputs)
 
     @property
     def bundle(self) -> Bundle:
@@ -99,7 +125,7 @@ class ServedModel:
     @property
     def stuck(self) -> bool:
         """Whether it has stopped answering."""
-        return self._batcher.stuck
+        return self._batcher.stuck or self._tensors.longest_run_seconds > self._settings.run_seconds
 
     def admit(self, deadline_seconds: float | None, caller: Caller) -> None:
         """Refuse at once what could not be answered in time even if it were a single short text.
@@ -110,8 +136,8 @@ class ServedModel:
         """
         try:
             self._batcher.admit(time.monotonic() + self._within(deadline_seconds), caller)
-        except Overloaded:
-            self._metrics.shed.inc()
+        except Overloaded as error:
+            self._metrics.shed(error)
             raise
 
     async def predict(
@@ -131,7 +157,7 @@ class ServedModel:
             DeadlinePassed: no answer in time.
             InferenceFailed: the model failed on one of these texts.
         """
-        with self._counted():
+        with self._counted(self.statistics):
             check_texts(texts, self._settings)
             started = time.monotonic()
             inferred = await self._batcher.submit(texts, started + self._within(deadline_seconds), caller)
@@ -139,15 +165,27 @@ class ServedModel:
             self._observe(len(texts), timings, time.monotonic() - started)
             return self._conclude(texts, inferred, timings)
 
-    async def compare(self, texts: Sequence[str]) -> list[Answer]:
+    async def run_tensors(self, feeds: Feeds, deadline_seconds: float | None = None) -> Output:
+        """Run the graph on a caller's own tensors; what it answers, before any postprocessing.
+
+        Args:
+            feeds: by input name, of the graph's datatypes and ranks, rows first.
+            deadline_seconds: as for `predict`.
+
+        Raises what `TensorRuns.run` raises.
+        """
+        with self._counted(self.tensor_statistics):
+            return await self._tensors.run(feeds, time.monotonic() + self._within(deadline_seconds))
+
+    async def compare(self, texts: Sequence[str]) -> Sequence[Answer | Sequence[float]]:
         """Answer texts that somebody else answers: nothing is recorded, counted or told; last in line.
 
-        Raises what `predict` raises.
+        Answers, or vectors where the task is embedding. Raises what `predict` raises.
         """
         with self._taken():
             deadline = time.monotonic() + self._settings.deadline_seconds
             inferred = await self._batcher.submit(texts, deadline, MIRROR)
-        return self._decide(inferred)
+        return self._vectors(inferred) or self._decide(inferred)
 
     async def retire(self) -> None:
         """Stop once the last request that it took is answered; or at once when cancelled."""
@@ -156,13 +194,19 @@ class ServedModel:
         finally:
             await self.close()
 
+    def show(self) -> None:
+        """Show in the metrics how long what waits will take."""
+        self._batcher.show()
+
     def abandon(self) -> None:
         """Give up what hangs; see `Batcher.abandon`."""
         self._batcher.abandon()
+        self._tensors.abandon()
 
     async def close(self) -> None:
         """Finish what is queued within `drain_seconds`, then stop."""
-        await self._batcher.close(self._settings.drain_seconds)
+        seconds = self._settings.drain_seconds
+        await asyncio.gather(self._batcher.close(seconds), self._tensors.close(seconds))
 
     @contextmanager
     def _taken(self) -> Iterator[None]:
@@ -177,9 +221,9 @@ class ServedModel:
                 self._idle.set()
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, statistics: Statistics) -> Iterator[None]:
         """Count the request while it is in flight, and by how it ended."""
-        status = 500
+        status, started = 500, time.perf_counter()
         self._metrics.in_flight.inc()
         try:
             with self._taken():
@@ -188,7 +232,7 @@ class ServedModel:
         except TidegateError as error:
             status = error.status
             if isinstance(error, Overloaded):
-                self._metrics.shed.inc()
+                self._metrics.shed(error)
             raise
         except asyncio.CancelledError:
             status = ABANDONED
@@ -196,6 +240,9 @@ class ServedModel:
         finally:
             self._metrics.in_flight.dec()
             self._metrics.count(status)
+            if status != ABANDONED:
+                span = statistics.success if status == 200 else statistics.fail
+                span.add(time.perf_counter() - started)
 
     def _within(self, deadline_seconds: float | None) -> float:
         longest = self._settings.deadline_seconds
@@ -208,17 +255,31 @@ class ServedModel:
         answers = self._decide(inferred)
         variant = self.engine.variant.name
         self._recorder.record(make_records(manifest, variant, ids, texts, inferred.rows, answers, time.time()))
-        return Predictions(request_id, ids, answers, manifest.labels, manifest.name, manifest.version, variant, timings)
+        return Predictions(
+            request_id,
+            ids,
+            answers,
+            manifest.labels,
+            manifest.name,
+            manifest.version,
+            variant,
+            timings,
+            inferred.rows,
+            self._vectors(inferred),
+        )
 
     def _decide(self, inferred: Inferred) -> list[Answer]:
-        manifest = self.manifest
-        return [decide(row, manifest.labels, manifest.postprocessing) for row in inferred.probabilities]
+        return decide_all(inferred.probabilities, self.manifest)
+
+    def _vectors(self, inferred: Inferred) -> Sequence[Sequence[float]]:
+        return inferred.probabilities if self.manifest.task == "embedding" else ()
 
     def _observe(self, texts: int, timings: Timings, seconds: float) -> None:
         self._metrics.texts.inc(texts)
         self._metrics.request_seconds.observe(seconds)
         self._metrics.queue_seconds.observe(timings.queue)
         self._metrics.tokenize_seconds.observe(timings.tokenize)
+        self.statistics.answered(texts, timings.queue, timings.tokenize, timings.infer)
 
 
 def random_ids() -> Callable[[], str]:

@@ -12,16 +12,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import codec
+from serving import codec, vectors
 from serving.body import Head, decode_json, read_body
 from serving.caller import caller_of
 from serving.disconnect import CallerLeft, WhileConnected
 from serving.gateway import Gateway
+from serving.headers import API_HEADERS
 from serving.lean_route import LeanRoute, documented, problems
 from serving.metrics import ABANDONED
+from serving.model import Predictions
 from serving.problems import problem
 from serving.schemas import DetailedPredictions, LabelScore, PredictRequest
+from tidegate.bundle import Manifest
 from tidegate.errors import ModelNotFound, TidegateError
+from tidegate.settings import Settings
 
 router = APIRouter(route_class=LeanRoute)
 
@@ -49,6 +53,7 @@ _PRIORITY: dict[str, Any] = {
     "description": "Which requests go first when there are more than can be answered; normal when it is not sent.",
     "schema": {"type": "string", "enum": ["high", "normal", "low"]},
 }
+HEADERS = (_DEADLINE, _CALLER, _PRIORITY)
 _ANSWER_HEADERS = {
     "x-prediction-id": "What feedback names; of several texts, number N has this id followed by `.N`.",
     "x-model-version": "Version of the bundle that answered.",
@@ -79,7 +84,7 @@ class HotRoute:
         except (CallerLeft, ClientDisconnect):
             await Response(status_code=ABANDONED)(scope, receive, send)  # the server throws it away
         else:
-            headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
+            headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json"), *API_HEADERS]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": body})
 
@@ -92,13 +97,13 @@ async def answer(gateway: Gateway, name: str, scope: Scope, receive: Receive) ->
         CallerLeft, ClientDisconnect: nobody waits for it.
     """
     try:
-        gateway.repository.get(name)
+        manifest = gateway.repository.get(name).manifest
         head = Head.of(scope)
         deadline_seconds = codec.decode_deadline(head.deadline)
         caller = caller_of(scope, head.caller, head.priority)
         gateway.repository.admit(name, deadline_seconds, caller)  # before a byte of the body is read
         document = decode_json(await read_body(head, receive, gateway.settings.max_body_bytes))
-        question = codec.decode_question(document, gateway.settings)
+        question = _decode(document, manifest, gateway.settings)
     except TidegateError as error:
         gateway.metrics.refuse("" if isinstance(error, ModelNotFound) else name, error.status)
         raise
@@ -106,23 +111,36 @@ async def answer(gateway: Gateway, name: str, scope: Scope, receive: Receive) ->
         predictions = await gateway.repository.predict(
             name, question.texts, deadline_seconds=deadline_seconds, caller=caller
         )
-    return codec.encode_answer(question, predictions), codec.answer_headers(predictions)
+    return _encode(question, predictions.of(manifest.task)), codec.answer_headers(predictions)
+
+
+def _decode(document: Any, manifest: Manifest, settings: Settings) -> codec.Question | vectors.Wanted:
+    if manifest.task == "embedding":
+        return vectors.Wanted.decode(document, manifest, settings)
+    return codec.decode_question(document, settings)
+
+
+def _encode(question: codec.Question | vectors.Wanted, predictions: Predictions) -> bytes:
+    if isinstance(question, vectors.Wanted):
+        return vectors.dumps(question.document(predictions))
+    return codec.encode_answer(question, predictions)
 
 
 @router.post(
     "/models/{model}/predict",
     summary="Predict",
-    description="One ranking per input, best label first; with `parameters.details` an object with ids and abstention.",
-    response_model=list[list[LabelScore]] | DetailedPredictions,
+    description="One ranking per input, best label first; with `parameters.details` an object with ids and abstention. "
+    "An embedding model answers one vector per input.",
+    response_model=list[list[LabelScore]] | list[list[float]] | list[float] | DetailedPredictions,
     responses={
         200: {
             "headers": {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in _ANSWER_HEADERS.items()
             }
         },
-        **problems(400, 404, 413, 415, 422, 429, 500, 503, 504),
+        **problems(400, 404, 408, 413, 415, 422, 429, 500, 503, 504),
     },
-    openapi_extra=documented(PredictRequest, headers=(_DEADLINE, _CALLER, _PRIORITY)),
+    openapi_extra=documented(PredictRequest, headers=HEADERS),
 )
 async def predict(request: Request) -> Response:
     """Answer one text or a list of texts."""

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from serving.disconnect import CallerLeft
+from serving.headers import API_HEADERS
 from serving.metrics import ABANDONED
 from tidegate.errors import InvalidInput, NotReady, Overloaded, TidegateError, Unauthorized
 
@@ -39,10 +40,11 @@ def problem(error: TidegateError, scope: Scope) -> Response:
     """The answer to a request that failed with one of our errors."""
     if isinstance(error, InvalidInput) and error.pointer:
         return _response(error.status, f"{error.pointer}: {error}", scope, pointer=error.pointer)
-    return _response(error.status, str(error), scope, headers=_headers(error))
+    return _response(error.status, str(error), scope, headers=headers_of(error))
 
 
-def _headers(error: TidegateError) -> dict[str, str]:
+def headers_of(error: TidegateError) -> dict[str, str]:
+    """Headers that go with an error, in whatever shape it is told."""
     if isinstance(error, Overloaded):
         seconds = error.retry_after_seconds  # the second header is for those who can wait for less than a second
         return {"retry-after": str(max(1, math.ceil(seconds))), "retry-after-ms": str(max(1, math.ceil(seconds * 1e3)))}
@@ -64,8 +66,18 @@ def _response(
         "instance": str(scope.get("path", ""))[:200],
         **members,
     }
-    content = orjson.dumps(_printable(document))
-    return Response(content, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    v2 = _speaks_v2(scope)
+    content = orjson.dumps(_printable({"error": detail} if v2 else document))
+    media_type = "application/json" if v2 else MEDIA_TYPE
+    response = Response(content, status, headers=dict(headers or {}), media_type=media_type)
+    response.raw_headers.extend(API_HEADERS)
+    return response
+
+
+def _speaks_v2(scope: Scope) -> bool:
+    """Whether the caller is a client of Open Inference Protocol V2: it reads `error`, whoever it was that refused."""
+    path = str(scope.get("path", "")).removeprefix(str(scope.get("root_path", "")))
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def _printable(document: Mapping[str, Any]) -> dict[str, Any]:

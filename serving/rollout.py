@@ -2,7 +2,8 @@
 
 The canary answers a share of the callers, always the same ones: a caller's place is a hash of its key. What the canary
 answered, the champion is asked as well, and what the champion answered, the shadow: off the request path, from a
-bounded queue, last in line. Before: `Repository.predict`; after: counts in the state database (`Rollouts.judge`).
+bounded queue, last in line. Vectors agree from a cosine of 0.98 on, and their shift is that cosine less 1.
+Before: `Repository.predict`; after: counts in the state database (`Rollouts.judge`).
 Limits: a caller without key or address goes to the champion.
 """
 
@@ -11,7 +12,10 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from serving.caller import Caller
 from serving.model import Predictions, ServedModel
@@ -21,6 +25,11 @@ from tidegate.tasks import Answer
 
 # Requests that wait to be asked again; beyond it they are counted as skipped. A second of traffic, about.
 MIRROR_QUEUE = 256
+# What the export asks of an int8 version of the same model, on average.
+AGREEING_COSINE = 0.98
+_EPSILON = 1e-12
+
+Outcome = Answer | Sequence[float]  # an answer, or a vector where the task is embedding
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +38,17 @@ def place_of(key: str, salt: str) -> float:
     """Where a caller stands between 0 and 100: anywhere, evenly, and for one salt always there."""
     digest = hashlib.blake2b(f"{salt}\n{key}".encode(errors="replace"), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64 * 100
+
+
+def difference(champion: Outcome, challenger: Outcome) -> tuple[bool, float]:
+    """Whether two answers to a text agree, and the challenger's score minus the champion's."""
+    if isinstance(champion, Answer) and isinstance(challenger, Answer):
+        return champion.label == challenger.label, challenger.score - champion.score
+    if isinstance(champion, Answer) or isinstance(challenger, Answer) or len(champion) != len(challenger):
+        return False, 0.0  # versions of different tasks, or of different dimensions
+    first, second = np.asarray(champion), np.asarray(challenger)
+    cosine = float(first @ second / max(float(np.linalg.norm(first) * np.linalg.norm(second)), _EPSILON))
+    return cosine >= AGREEING_COSINE, cosine - 1
 
 
 @dataclass(slots=True)
@@ -52,7 +72,8 @@ class Mirror:
     def offer(self, texts: Sequence[str], predictions: Predictions) -> None:
         """Take what was answered, or count that it was not taken; never waits."""
         if self._task is None:
-            self._task = asyncio.create_task(self._work(), name="tidegate-mirror")
+            # in a context of its own: what it logs is not of the request that happened to come first
+            self._task = asyncio.create_task(self._work(), name="tidegate-mirror", context=Context())
         try:
             self._queue.put_nowait((texts, predictions))
         except asyncio.QueueFull:
@@ -67,22 +88,24 @@ class Mirror:
     async def _work(self) -> None:
         while True:
             texts, predictions = await self._queue.get()
+            answered = predictions.vectors or predictions.answers
             started = time.perf_counter()
             try:
                 answers = await self.other.compare(texts)
             except TidegateError:
-                self._count(predictions.answers, [], time.perf_counter() - started)
+                self._count(answered, [], time.perf_counter() - started)
             except Exception:
                 log.exception("the mirror could not compare; it goes on")
-                self._count(predictions.answers, [], time.perf_counter() - started)
+                self._count(answered, [], time.perf_counter() - started)
             else:
-                self._count(predictions.answers, answers, time.perf_counter() - started)
+                self._count(answered, answers, time.perf_counter() - started)
 
-    def _count(self, answered: Sequence[Answer], mirrored: Sequence[Answer], seconds: float) -> None:
+    def _count(self, answered: Sequence[Outcome], mirrored: Sequence[Outcome], seconds: float) -> None:
         """Count one request; `mirrored` is empty where the other could not answer."""
         self.counts.unpaired += len(answered) - len(mirrored)
         for one, other in zip(answered, mirrored, strict=False):
-            self.counts.pair(agreed=one.label == other.label, shift=self.sign * (other.score - one.score))
+            agreed, shift = difference(one, other) if self.sign == 1 else difference(other, one)
+            self.counts.pair(agreed=agreed, shift=shift)
         if self.sign == 1:  # a shadow has no callers of its own whose requests count
             self.counts.observe(seconds, failed=not mirrored)
 

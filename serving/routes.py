@@ -20,6 +20,7 @@ from serving.body import read_json
 from serving.gateway import Gateway
 from serving.lean_route import LeanRoute, documented, problems
 from serving.schemas import FeedbackAnswer, FeedbackRequest, Health, ModelDescription, ModelSummary, Readiness
+from tidegate.errors import InvalidInput
 
 router = APIRouter(route_class=LeanRoute)
 
@@ -36,7 +37,10 @@ router = APIRouter(route_class=LeanRoute)
 async def feedback(request: Request) -> Response:
     """Take a correction; it is on disk before the answer goes out."""
     gateway = _gateway(request)
-    model = gateway.repository.get(request.path_params["model"]).manifest.name
+    manifest = gateway.repository.get(request.path_params["model"]).manifest
+    model = manifest.name
+    if manifest.task == "embedding":
+        raise InvalidInput(f"model {model!r} answers vectors, and feedback corrects labels: there is none to correct")
     sent = codec.decode_feedback(await read_json(request, gateway.settings))
     item = await run_in_threadpool(gateway.monitor.feedback, model, sent.prediction_id, sent.label, sent.comment)
     return _json({"item_id": item}, 201)
@@ -126,6 +130,7 @@ async def readyz(request: Request) -> Response:
 )
 async def metrics(request: Request) -> Response:
     """Every metric of the process, in Prometheus' text format."""
+    _gateway(request).repository.show()
     return Response(generate_latest(_gateway(request).registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -20,6 +20,7 @@ class PredictParameters(Wire):
 
     top_k: int | None = Field(None, ge=1, description="Labels per input, best first; all of them by default.")
     details: bool = Field(False, description="Answer with ids, version and abstention, instead of bare rankings.")
+    function_to_apply: Literal["softmax"] | None = Field(None, description="Scores are probabilities in any case.")
 
 
 class PredictRequest(Wire):
@@ -93,7 +94,8 @@ class ModelSummary(BaseModel):
     error: str | None = None
     version: int | None = None
     task: str | None = None
-    labels: list[str] | None = None
+    labels: list[str] | None = Field(None, description="Empty where the task is embedding.")
+    embedding: dict[str, Any] | None = Field(None, description="Dimensions, pooling, normalised; of embeddings only.")
     variant: str | None = None
     device: str | None = None
     device_reason: str | None = None

@@ -1,7 +1,7 @@
 """Which version answers whom: read it, move it. The routes of versions and aliases, for those who may administer.
 
 What they do is what `tidegate bundles alias` and `rollback` do; here the answer comes when the version is live on this
-worker, the others follow within seconds (`serving.repository.WATCH_SECONDS`). A version that cannot be loaded is
+worker, the others follow within seconds (`serving.following.WATCH_SECONDS`). A version that cannot be loaded is
 answered 503, the alias goes back to where it was, and nothing changed for anybody.
 """
 

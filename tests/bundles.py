@@ -21,6 +21,7 @@ from tests.toy_graphs import WORDS as WORDS
 from tidegate import tfidf
 from tidegate.bundle import (
     Bundle,
+    Embedding,
     Evidence,
     FileEntry,
     Lineage,
@@ -36,13 +37,13 @@ from tidegate.bundle_store import BundleStore
 from tidegate.devices import available_providers, choose, hardware
 from tidegate.engine import Engine
 from tidegate.records import Record, make_records
-from tidegate.tasks import decide
+from tidegate.tasks import decide_all
 
 LABELS = ("negative", "neutral", "positive")
 SAMPLES = ("profit rises on strong sales", "shares fell after the warning", "the company met analysts on monday")
 
 
-Fault = Literal["lies", "depends on batch-mates", "is no graph"]
+Fault = Literal["lies", "depends on batch-mates", "is no graph", "is brittle"]
 FP32 = Variant(name="fp32", file="model.onnx", precision="fp32")
 
 
@@ -108,6 +109,19 @@ def wordpieces(
         )
 
 
+def embedder(store: BundleStore, name: str = "embedder", *, max_tokens: int = 64) -> Bundle:
+    """Publish an embedding bundle: three numbers a text, of length 1, in the direction of what its words say."""
+    with store.staging(name) as folder:
+        onnx.save(toy_graphs.embedding_graph(), str(folder / "model.onnx"))
+        toy_graphs.tokenizer().save(str(folder / "tokenizer.json"))
+        inputs = tuple(
+            TensorSpec(name=tensor, datatype="INT64", shape=(-1, -1)) for tensor in ("input_ids", "attention_mask")
+        )
+        pre = TokenizerPreprocessing(max_tokens=max_tokens, unknown_id=1)
+        vectors = Embedding(dimensions=3, pooling="mean", normalised=True)
+        return _publish(store, name, folder, pre, Postprocessing(activation="none"), inputs, embedding=vectors)
+
+
 def only_lies(store: BundleStore, name: str = "liar") -> Bundle:
     """Publish what `wordpieces` with a lie is, without its honest variant."""
     whole = wordpieces(store, name, fault="lies")
@@ -130,6 +144,8 @@ def _faulty(folder: Path, fault: Fault) -> Variant:
         onnx.save(toy_graphs.mean_embedding_graph(np.roll(toy_graphs.word_scores(), 1, axis=0)), str(file))
     elif fault == "depends on batch-mates":
         onnx.save(toy_graphs.batch_dependent(toy_graphs.mean_embedding_graph()), str(file))
+    elif fault == "is brittle":
+        onnx.save(toy_graphs.brittle(toy_graphs.mean_embedding_graph()), str(file))
     else:
         file.write_bytes(b"not a graph")
     return Variant(name="int8", file=file.name, precision="int8", one_thread_runs=True)
@@ -156,23 +172,28 @@ def _publish(
     inputs: tuple[TensorSpec, ...],
     variants: Sequence[Variant] = (FP32,),
     *,
+    embedding: Embedding | None = None,
     verified_on: str = "",
     verification_set: bool = True,
 ) -> Bundle:
+    measured_on = verified_on or hardware()
+
     def describe(version: int, files: dict[str, FileEntry]) -> Manifest:
         return Manifest(
             name=name,
             version=version,
             description="A toy for tests.",
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
-            labels=LABELS,
+            task="embedding" if embedding else "text-classification",
+            labels=() if embedding else LABELS,
+            embedding=embedding,
             inputs=inputs,
             outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3)),),
             preprocessing=preprocessing,
             postprocessing=postprocessing,
             variants=tuple(variants),
             chosen=variants[-1].name,
-            evidence=tuple(evidence(variant.name, verified_on or hardware()) for variant in variants),
+            evidence=tuple(evidence(variant.name, measured_on, vectors=bool(embedding)) for variant in variants),
             verification=verification.FILE if verification_set else None,
             lineage=Lineage(source_uri="tests", flavour="toy"),
             samples=SAMPLES,
@@ -198,7 +219,7 @@ def predictions(bundle: Bundle, texts: Sequence[str], *, prefix: str = "p", crea
     engine = Engine.open(bundle, choose("cpu", available_providers()), threads=1)
     manifest = bundle.manifest
     ids = [f"{prefix}{index}" for index in range(len(texts))]
-    answers = [decide(row, manifest.labels, manifest.postprocessing) for row in engine.classify(texts).tolist()]
+    answers = decide_all(engine.classify(texts).tolist(), manifest)
     return make_records(manifest, engine.variant.name, ids, texts, engine.encode(texts), answers, created_at)
 
 
@@ -221,14 +242,14 @@ def _verification(bundle: Bundle) -> verification.Verification:
     texts = headlines(150, seed=3)
     source = Engine.open(bundle, choose("cpu", available_providers()), threads=1).classify(texts)
     manifest = bundle.manifest
-    labels = [decide(row, manifest.labels, manifest.postprocessing).label for row in source.tolist()]
+    labels = [answer.label or "-" for answer in decide_all(source.tolist(), manifest)]
     return verification.draw(list(zip(texts, labels, strict=True)), source, 0.005)
 
 
 _references: dict[tuple[str, str], list[tuple[str, bytes]]] = {}
 
 
-def evidence(variant: str = "fp32", measured_on: str = "tests") -> Evidence:
+def evidence(variant: str = "fp32", measured_on: str = "tests", *, vectors: bool = False) -> Evidence:
     """Numbers of the right shape; nothing was measured."""
     return Evidence(
         variant=variant,
@@ -242,6 +263,8 @@ def evidence(variant: str = "fp32", measured_on: str = "tests") -> Evidence:
         macro_f1_interval=(0.9, 1.0),
         source_accuracy=1.0,
         source_macro_f1=1.0,
+        mean_cosine=1.0 if vectors else None,
+        worst_cosine=1.0 if vectors else None,
         size_bytes=1,
         latency_p50_seconds=0.001,
         throughput_texts_per_second=1000.0,

@@ -52,7 +52,7 @@ def running(arguments: Sequence[str], home: Path, **variables: str) -> Iterator[
         reader.start()
         first = process.stdout.readline()
         try:
-            if not first.startswith("ready http://"):
+            if not first.startswith("ready http"):
                 process.kill()
                 reader.join()
                 pytest.fail(f"{' '.join(command)} said {first!r} and then:\n{''.join(lines)}")
@@ -63,10 +63,10 @@ def running(arguments: Sequence[str], home: Path, **variables: str) -> Iterator[
             reader.join()
 
 
-def tidegate(*arguments: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
+def tidegate(*arguments: str | Path, check: bool = True, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run one command to its end."""
     command = [*TIDEGATE, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment() | variables)
     if check and done.returncode:
         pytest.fail(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done

@@ -43,6 +43,80 @@ def batch_dependent(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+HANGS, RAISES = "growth", "loss"  # words that the samples do not hold
+_HANG_STEPS = 1_500_000  # some seconds: a run that never ended would stay behind when the test is over
+
+
+def brittle(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Takes seconds over a text that holds `HANGS`, and onnxruntime raises on one that holds `RAISES`."""
+    number = {word: index for index, word in enumerate(WORDS, 4)}
+    nodes = []
+    for name, word, times in (("hangs", HANGS, _HANG_STEPS), ("raises", RAISES, 1_000)):
+        model.graph.initializer.extend(
+            numpy_helper.from_array(np.array(value, dtype=np.int64), f"{name}_{what}")
+            for what, value in (("word", number[word]), ("times", times))
+        )
+        nodes += [
+            helper.make_node("Equal", ["input_ids", f"{name}_word"], [f"{name}_where"]),
+            helper.make_node("Cast", [f"{name}_where"], [f"{name}_found"], to=TensorProto.INT64),
+            helper.make_node("ReduceMax", [f"{name}_found"], [f"{name}_any"], keepdims=0),
+            helper.make_node("Mul", [f"{name}_any", f"{name}_times"], [f"{name}_count"]),
+        ]
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.eye(64, dtype=np.float32), "eye"),
+            numpy_helper.from_array(np.zeros(1, dtype=np.float32), "only"),
+            numpy_helper.from_array(np.float32(0), "zero"),
+        ]
+    )
+    nodes += [
+        helper.make_node("Loop", ["hangs_count", "", "eye"], ["looped"], body=_loop_body()),
+        helper.make_node("ReduceSum", ["looped"], ["summed_loop"], keepdims=0),
+        helper.make_node("Gather", ["only", "raises_count"], ["gathered"]),
+        helper.make_node("Add", ["summed_loop", "gathered"], ["faults"]),
+        helper.make_node("Mul", ["faults", "zero"], ["nothing"]),
+        helper.make_node("Add", ["logits", "nothing"], ["answered"]),
+    ]
+    model.graph.node.extend(nodes)
+    model.graph.output[0].name = "answered"
+    return model
+
+
+def _loop_body() -> onnx.GraphProto:
+    """One step: the matrix times the identity; more would be optimised away, less would end too soon."""
+    matrix = ("before", "after")
+    before, after = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [64, 64]) for name in matrix)
+    return helper.make_graph(
+        [
+            helper.make_node("MatMul", ["before", "eye"], ["after"]),
+            helper.make_node("Identity", ["going"], ["goes_on"]),
+        ],
+        "step",
+        [
+            helper.make_tensor_value_info("step_number", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            before,
+        ],
+        [helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []), after],
+    )
+
+
+def embedding_graph() -> onnx.ModelProto:
+    """The word scores of `mean_embedding_graph` as vectors of length 1."""
+    model = mean_embedding_graph()
+    normalise = [
+        helper.make_node("Mul", ["logits", "logits"], ["squares"]),
+        helper.make_node("ReduceSum", ["squares", "axis_one"], ["energy"], keepdims=1),
+        helper.make_node("Sqrt", ["energy"], ["length_of"]),
+        helper.make_node("Max", ["length_of", "least"], ["divisor"]),
+        helper.make_node("Div", ["logits", "divisor"], ["embedding"]),
+    ]
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1e-12), "least"))
+    model.graph.node.extend(normalise)
+    model.graph.output[0].name = "embedding"
+    return model
+
+
 def mean_embedding_graph(scores: Scores | None = None) -> onnx.ModelProto:
     scores = word_scores() if scores is None else scores
     table = np.vstack([np.zeros((4, 3)), scores.T * 6.0]).astype(np.float32)  # (tokens, classes)

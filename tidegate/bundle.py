@@ -10,9 +10,9 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tidegate.errors import BundleCorrupt, BundleNotFound
 
@@ -21,6 +21,7 @@ MANIFEST_DIGEST = "bundle.sha256"
 SCHEMA_VERSION: Final = 1
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Task = Literal["text-classification", "embedding"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -76,8 +77,20 @@ class Postprocessing(Part):
     fallback_label: str | None = Field(None, description="... and this label answers.")
 
 
+class Embedding(Part):
+    """What the vectors of an embedding bundle are; pooling and normalisation are part of its graph."""
+
+    dimensions: int = Field(ge=1)
+    pooling: Literal["mean", "cls"] = Field(description="How the vectors of a text's tokens became one.")
+    normalised: bool = Field(description="Every vector has length 1.")
+
+
 class Evidence(Part):
-    """What was measured of one variant, against the source model, on the evaluation data."""
+    """What was measured of one variant, against the source model, on the evaluation data.
+
+    Embeddings have no labels: there `agreement` and `flips` count nearest neighbours among the evaluation texts, and
+    differences are cosine distances; accuracy and macro-F1 are 0 and mean nothing.
+    """
 
     variant: str
     accepted: bool
@@ -85,12 +98,16 @@ class Evidence(Part):
     rows: int = Field(ge=1, description="Evaluation rows.")
     agreement: float = Field(ge=0, le=1, description="Share of rows on which label and source model's label agree.")
     max_abs_error: float = Field(ge=0, description="Largest difference of one probability from the source model's.")
-    accuracy: float = Field(ge=0, le=1)
-    accuracy_interval: tuple[float, float] = Field(description="95 % bootstrap interval.")
-    macro_f1: float = Field(ge=0, le=1)
-    macro_f1_interval: tuple[float, float]
-    source_accuracy: float = Field(ge=0, le=1)
-    source_macro_f1: float = Field(ge=0, le=1)
+    accuracy: float = Field(0.0, ge=0, le=1)
+    accuracy_interval: tuple[float, float] = Field((0.0, 0.0), description="95 % bootstrap interval.")
+    macro_f1: float = Field(0.0, ge=0, le=1)
+    macro_f1_interval: tuple[float, float] = (0.0, 0.0)
+    source_accuracy: float = Field(0.0, ge=0, le=1)
+    source_macro_f1: float = Field(0.0, ge=0, le=1)
+    mean_cosine: float | None = Field(
+        None, ge=-1, le=1, description="Of embeddings: mean cosine similarity to the source model's vectors ..."
+    )
+    worst_cosine: float | None = Field(None, ge=-1, le=1, description="... and the lowest of any evaluation text.")
     flips: int = Field(
         0, ge=0, description="Labels that differ between one text a run and batches of 32; if any, one a run is served."
     )
@@ -131,10 +148,11 @@ class Manifest(Part):
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Name
     version: int = Field(ge=1)
-    task: Literal["text-classification"] = "text-classification"
+    task: Task = "text-classification"
     description: str = ""
     created_at: datetime
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[str, ...] = Field((), description="Two or more; none where the task is embedding.")
+    embedding: Embedding | None = Field(None, description="Of embeddings.")
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing
@@ -154,6 +172,16 @@ class Manifest(Part):
     )
     samples: tuple[str, ...] = Field(min_length=1, description="Example inputs, shown in the demo and used to warm up.")
     files: dict[str, FileEntry]
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Self:
+        if self.task == "text-classification" and (len(self.labels) < 2 or self.embedding is not None):
+            raise ValueError("a classifier has two labels or more, and no embedding")
+        if self.task == "embedding" and (
+            self.labels or self.embedding is None or self.postprocessing.activation != "none"
+        ):
+            raise ValueError("an embedding bundle says what its vectors are, has no labels and no activation")
+        return self
 
     def variant(self, name: str | None = None) -> Variant:
         """The named variant, or the chosen one.

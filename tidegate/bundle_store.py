@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tidegate.aliases import ALIASES, CHAMPION, Alias, Aliases, change_aliases, read_aliases
-from tidegate.bundle import MANIFEST, MANIFEST_DIGEST, Bundle, FileEntry, Manifest, digest, load_bundle
+from tidegate.bundle import MANIFEST, MANIFEST_DIGEST, Bundle, FileEntry, Manifest, Task, digest, load_bundle
 from tidegate.errors import BundleNotFound, UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -51,6 +51,11 @@ class BundleStore:
             BundleCorrupt: its bytes are not those published.
         """
         return load_bundle(self.path(name, self.resolve(name, version)))
+
+    def task(self, name: str) -> Task:
+        """What a model's champion is for, by its manifest alone: no other byte is read or verified."""
+        file = self.path(name, self.resolve(name, CHAMPION)) / MANIFEST
+        return Manifest.model_validate_json(file.read_bytes()).task
 
     def path(self, name: str, version: int) -> Path:
         """Folder of a version."""
@@ -239,12 +244,21 @@ def _lock_of(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.lock")
 
 
+def unfinished(root: Path) -> list[Path]:
+    """Staging folders of a store whose writer is gone, in whatever container or on whatever machine it ran."""
+    return [folder for model_folder in root.glob("[!.]*") for folder in _unfinished(model_folder)]
+
+
 def _sweep(model_folder: Path) -> None:
-    """Delete staging folders whose writer is gone, in whatever container or on whatever machine it ran."""
-    for folder in model_folder.iterdir():
-        if folder.name.startswith(_STAGING) and folder.is_dir() and not _is_written(folder):
-            shutil.rmtree(folder, ignore_errors=True)
-            _lock_of(folder).unlink(missing_ok=True)
+    """Delete what exports that were killed left behind."""
+    for folder in _unfinished(model_folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        _lock_of(folder).unlink(missing_ok=True)
+
+
+def _unfinished(model_folder: Path) -> list[Path]:
+    staged = [f for f in model_folder.glob(f"{_STAGING}*") if f.is_dir()]
+    return [folder for folder in staged if not _is_written(folder)]
 
 
 def _is_written(folder: Path) -> bool:

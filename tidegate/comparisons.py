@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, delete, func, insert, select, update
 
-from tidegate.store import comparisons, feedback, records
+from tidegate.store import comparisons, feedback, reachable, records
 
 KEEP_SECONDS = 90 * 86_400.0
 # Upper ends of the latency buckets in seconds; from 0.5 ms up by a quarter each, the last is open.
@@ -110,7 +110,7 @@ class ComparisonStore:
     def write(self, model: str, since: float, counts: Mapping[int, Comparison]) -> None:
         """Put this process's counts of a rollout, by version, in place of those it wrote before."""
         now = time.time()
-        with self._database.begin() as connection:
+        with reachable("the counts of a rollout are not kept"), self._database.begin() as connection:
             for version, comparison in counts.items():
                 key = {"process": self._process, "model": model, "version": version, "since": since}
                 values = {"counts": asdict(comparison), "updated_at": now}
@@ -125,7 +125,7 @@ class ComparisonStore:
             comparisons.c.model == model, comparisons.c.since == since
         )
         found: dict[int, Comparison] = {}
-        with self._database.connect() as connection:
+        with reachable("the counts of a rollout are not known"), self._database.connect() as connection:
             for version, counts in connection.execute(query):
                 found.setdefault(version, Comparison()).add(Comparison(**counts))
         return found
@@ -139,5 +139,5 @@ class ComparisonStore:
             .where(records.c.model == model, records.c.created_at >= since)
             .group_by(records.c.version)
         )
-        with self._database.connect() as connection:
+        with reachable("accuracy is not known"), self._database.connect() as connection:
             return {version: Accuracy(int(hits), int(total)) for version, hits, total in connection.execute(query)}

@@ -1,4 +1,4 @@
-"""An engine: one variant of a bundle, open and ready: texts in, probabilities out.
+"""An engine: one variant of a bundle, open and ready: texts in, probabilities (or vectors) out.
 
 Composes preprocessing, session and postprocessing. Verification (exporters) runs texts through `classify`;
 serving calls `encode` in its tokenizer thread and `infer` in its runner threads, with a batcher between.
@@ -18,7 +18,7 @@ from tidegate.devices import Device, Grant
 from tidegate.placement import buckets, estimate_footprint
 from tidegate.plan import Plan, exported
 from tidegate.preprocess import Encoded, Feeds, Preprocessor, collate
-from tidegate.session import Session
+from tidegate.session import Node, Session
 from tidegate.tasks import probabilities
 from tidegate.tfidf import TfidfPreprocessor
 from tidegate.wordpieces import TokenizerPreprocessor
@@ -36,6 +36,7 @@ class Engine:
         bundle: the bundle it belongs to.
         variant: its manifest entry.
         plan: how it runs here.
+        inputs, output: of its graph.
     """
 
     def __init__(self, bundle: Bundle, plan: Plan, session: Session, *replicas: Session) -> None:
@@ -45,6 +46,8 @@ class Engine:
         self._sessions = (session, *replicas)
         self._run = in_turn([one.run for one in self._sessions]) if replicas else session.run
         self._preprocessor = open_preprocessor(bundle, session.inputs)
+        self.inputs: Sequence[Node] = session.takes
+        self.output: Node = session.gives
 
     @classmethod
     def open(cls, bundle: Bundle, device: Device, *, variant: str | None = None, threads: int = 0) -> Self:
@@ -75,6 +78,14 @@ class Engine:
         feeds = collate(rows, self._preprocessor.pad_values, self.plan.length_multiple)
         output = self._run(feeds)  # (batch, classes)
         return probabilities(output, self.bundle.manifest.postprocessing)
+
+    def run_tensors(self, feeds: Feeds) -> NDArray[np.float32]:
+        """Run the graph on tensors as they are; what it answers, before any postprocessing.
+
+        Raises:
+            InferenceFailed: the session raised.
+        """
+        return self._run(feeds)
 
     def classify(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
         """Texts to probabilities (len(texts), classes), in batches the variant allows."""

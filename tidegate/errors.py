@@ -14,6 +14,7 @@
         ├── MalformedRequest                  400
         ├── Unauthorized / Forbidden          401 / 403
         ├── ModelNotFound / PredictionNotFound / ItemNotFound  404
+        ├── BodyTooSlow                       408
         ├── PayloadTooLarge                   413
         ├── UnsupportedMediaType              415
         ├── InvalidInput                      422
@@ -25,6 +26,10 @@
 Foreign errors are mapped once, in the module that owns the dependency. `serving/problems.py` turns `status`
 into RFC 9457 answers, `tidegate/cli` turns `exit_code` into exit codes: no second table anywhere.
 """
+
+from typing import Literal
+
+Shed = Literal["queue_full", "deadline", "rate_limit"]  # why a request was refused with 429
 
 
 class TidegateError(Exception):
@@ -120,6 +125,12 @@ class ItemNotFound(RequestError):
     status = 404
 
 
+class BodyTooSlow(RequestError):
+    """A body that did not come within the time for it."""
+
+    status = 408
+
+
 class PayloadTooLarge(RequestError):
     """More bytes or more inputs than the server takes in one request."""
 
@@ -143,13 +154,27 @@ class InvalidInput(RequestError):
 
 
 class Overloaded(RequestError):
-    """The queue is full; try again after `retry_after_seconds`."""
+    """More than can be answered; try again after `retry_after_seconds`.
+
+    Attributes:
+        reason: which limit was met.
+        wait_seconds: how long the answer would have taken.
+    """
 
     status = 429
 
-    def __init__(self, message: str, *, retry_after_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float = 1.0,
+        reason: Shed = "queue_full",
+        wait_seconds: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.reason: Shed = reason
+        self.wait_seconds = retry_after_seconds if wait_seconds is None else wait_seconds
 
 
 class InferenceFailed(RequestError):

@@ -5,6 +5,7 @@ is thread-safe), which is how one-thread runs share a session. On a GPU inputs a
 Sources: onnxruntime, I/O binding.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,34 @@ from tidegate.preprocess import Feeds
 
 # Its kernel is scalar: 0.89 ms where Add and LayerNormalization take 0.11 ms (512 x 384 floats, one core).
 _SLOW_FUSIONS = ["SkipLayerNormFusion"]
+_DATATYPES = {
+    "tensor(int64)": "INT64",
+    "tensor(int32)": "INT32",
+    "tensor(float)": "FP32",
+    "tensor(float16)": "FP16",
+    "tensor(double)": "FP64",
+    "tensor(bool)": "BOOL",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An input or output of a graph.
+
+    Attributes:
+        datatype: as Open Inference Protocol V2 names it; onnxruntime's own name where that has none.
+        shape: -1 marks a variable dimension.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, native: Any) -> Self:
+        """From what onnxruntime says of it."""
+        shape = tuple(size if isinstance(size, int) else -1 for size in native.shape)
+        return cls(str(native.name), _DATATYPES.get(native.type, str(native.type)), shape)
 
 
 class Session:
@@ -28,6 +57,8 @@ class Session:
         self._file = file
         self._bound = bound
         self.inputs = tuple(str(node.name) for node in native.get_inputs())
+        self.takes = tuple(Node.of(node) for node in native.get_inputs())
+        self.gives = Node.of(native.get_outputs()[0])
 
     @classmethod
     def open(cls, file: Path, device: Device, threads: int, streams: int = 1) -> Self:
@@ -94,7 +125,8 @@ def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # its warnings are about graph optimisation, not about the user
+    # Its warnings are about graph optimisation; its errors are raised as well, and would show what callers sent.
+    options.log_severity_level = 4
     # Spinning threads burn a core while idle and starve the other models on a shared machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

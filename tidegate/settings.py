@@ -5,17 +5,21 @@ Each field is also the environment variable `TIDEGATE_<FIELD>`; a command-line f
 Docs: docs/reference/settings.md is generated from the descriptions below, and a test compares the two.
 """
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from tidegate.errors import UsageError
 from tidegate.placement import parse_devices
+from tidegate.redaction import Redactor
 
 PREFIX = "TIDEGATE_"
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 
 
 class Settings(BaseModel):
@@ -37,12 +41,29 @@ class Settings(BaseModel):
         "127.0.0.1", description="Address to listen on. Anything but loopback needs an API key, or --open."
     )
     port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for Open Inference Protocol V2 over gRPC; 0 picks a free one, None serves no gRPC.",
+    )
     open: bool = Field(
         False, description="Serve beyond loopback without a key: everyone who reaches the port may do everything."
     )
     api_key: SecretStr = Field(
         SecretStr(""), description="Key that callers send as `Authorization: Bearer ...`; empty asks for none."
     )
+    cors_origins: str = Field(
+        "", description="Web pages elsewhere that may call: origins such as https://app.example.org, with commas, or *."
+    )
+    root_path: str = Field(
+        "", description="What a proxy puts in front of every address, such as /tidegate; empty for nothing."
+    )
+    trusted_proxies: str = Field(
+        "", description="Addresses or networks, with commas, whose X-Forwarded-For and -Proto hold; empty for none."
+    )
+    tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve HTTPS with; needs tls_key.")
+    tls_key: Path | None = Field(None, description="Private key (PEM, without a passphrase) of tls_cert.")
     public_url: str = Field(
         "", description="Base URL that share links carry, where a proxy stands in front; empty means host and port."
     )
@@ -84,8 +105,27 @@ class Settings(BaseModel):
     )
     drain_seconds: float = Field(10.0, ge=0, description="How long shutdown waits for requests in flight.")
 
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of the log on stderr: lines for people, or one JSON object a line for programs."
+    )
+    access_log: bool = Field(False, description="Log a line for each request; never what was asked or answered.")
+    otlp_endpoint: str = Field(
+        "",
+        pattern="^(https?://.+)?$",
+        description="Base URL of an OTLP/HTTP collector that gets traces (extra `otel`); empty sends none anywhere.",
+    )
+    trace_ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of requests that are traced where the caller's `traceparent` does not say."
+    )
+
     auto_promote: bool = Field(
         False, description="Promote canaries or take them back by the rules of docs/explanation/rollouts.md."
+    )
+    follow: str = Field(
+        "", description="models:/NAME@ALIAS, comma-separated: when one moves, it is exported and becomes the canary."
+    )
+    follow_seconds: float = Field(
+        30.0, ge=1, description="How often the registry is asked where the followed aliases point."
     )
 
     window_rows: int = Field(200, ge=50, description="A monitoring window closes after this many predictions ...")
@@ -95,6 +135,12 @@ class Settings(BaseModel):
     )
     keep_windows: int = Field(1_000, ge=3, description="Newest windows kept per model.")
     webhook_url: str = Field("", description="URL that gets each alert as JSON; empty sends none.")
+    webhook_allow_private: bool = Field(
+        False, description="Let webhook_url lead into private networks, this machine included."
+    )
+    redact: str = Field(
+        "", description="What is blanked out of texts before they are stored: email,phone,card,account, or all."
+    )
     relabel_per_alert: int = Field(
         50, ge=0, description="Most uncertain recent texts that a drift alert puts on the relabel queue."
     )
@@ -107,6 +153,53 @@ class Settings(BaseModel):
         except UsageError as error:
             raise ValueError(str(error)) from None
         return value
+
+    @field_validator("follow")
+    @classmethod
+    def _check_follow(cls, value: str) -> str:
+        for run in _listed(value):
+            if not re.fullmatch(r"models:/[^/@]+@[^/@]+", run):
+                raise ValueError(f"{run!r} does not name an alias of a registered model; write models:/NAME@ALIAS")
+        return value
+
+    @field_validator("redact")
+    @classmethod
+    def _check_redact(cls, value: str) -> str:
+        try:
+            Redactor.of(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str) -> str:
+        path = value.rstrip("/")
+        if path and not re.fullmatch(r"(?:/[A-Za-z0-9_.~-]+)+", path):
+            raise ValueError("write a path such as /tidegate: letters, digits and -._~ after each slash")
+        return path
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for origin in _listed(value):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin; write scheme, host and port alone: https://app.example.org")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: str) -> str:
+        for proxy in _listed(value):
+            if proxy != "*":
+                ipaddress.ip_network(proxy, strict=False)  # its message names the value
+        return value
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key belong together; set both (TIDEGATE_TLS_CERT, TIDEGATE_TLS_KEY)")
+        return self
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **flags: Any) -> Self:
@@ -127,14 +220,28 @@ class Settings(BaseModel):
             raise UsageError(_explain(error)) from None
 
     @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of `cors_origins`."""
+        return _listed(self.cors_origins)
+
+    @property
     def bundles_dir(self) -> Path:
         """The bundle store."""
         return self.home / "bundles"
 
     @property
+    def followed(self) -> tuple[str, ...]:
+        """The aliases to follow, each once."""
+        return tuple(dict.fromkeys(_listed(self.follow)))
+
+    @property
     def state_url(self) -> str:
         """SQLAlchemy URL of the state database."""
         return self.database_url or f"sqlite:///{self.home.absolute() / 'state.db'}"
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _field_of(variable: str, known: Mapping[str, object]) -> str:
@@ -149,6 +256,9 @@ def _explain(error: ValidationError) -> str:
     """One line a fault; values of secret fields never appear."""
     lines = []
     for fault in error.errors(include_url=False):
+        if not fault["loc"]:  # of several fields together
+            lines.append(fault["msg"])
+            continue
         field = str(fault["loc"][0])
         shown = "" if "key" in field else f" {fault['input']!r}"
         lines.append(f"setting {field} ({PREFIX}{field.upper()}){shown}: {fault['msg']}")

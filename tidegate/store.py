@@ -1,10 +1,13 @@
 """The state database: one schema, SQLite by default, PostgreSQL by URL (SQLAlchemy Core, no ORM).
 
 Each table is written by one room: `records`, `windows`, `alerts`, `relabel_items`, `feedback` by monitoring, `shares`
-by demos, `comparisons` by serving, in threads. Nothing on the request path touches it. Times are Unix seconds, so that
-two databases and two hosts agree without a time zone.
+by demos, `comparisons` and `api_keys` by serving, in threads. Nothing on the request path touches it. Times are Unix
+seconds, so that two databases and two hosts agree without a time zone.
 """
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
@@ -28,9 +31,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
-from tidegate.errors import TidegateError
+from tidegate.errors import NotReady, TidegateError
 
 SCHEMA_VERSION = 1
+
+log = logging.getLogger(__name__)
 
 metadata = MetaData()
 
@@ -140,6 +145,20 @@ comparisons = Table(
 )
 
 
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the key, which itself is nowhere
+    Column("rate", Float(53)),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53)),
+    Column("revoked_at", Float(53)),
+)
+
+
 def open_database(url: str) -> Engine:
     """Connect, create what is missing, and check the schema version.
 
@@ -155,6 +174,20 @@ def open_database(url: str) -> Engine:
     except (SQLAlchemyError, ImportError) as error:
         raise TidegateError(f"cannot open the state database: {type(error).__name__}: {error}") from None
     return engine
+
+
+@contextmanager
+def reachable(work: str) -> Iterator[None]:
+    """Name the fault where the database is locked, full or gone; `work` is what was not done.
+
+    Raises:
+        NotReady: SQLAlchemy raised.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        log.error("the state database failed, so %s: %s", work, error.__cause__ or type(error).__name__)
+        raise NotReady(f"the state database cannot be reached now, so {work}; try again") from None
 
 
 def _tune_sqlite(connection: Any, _record: Any) -> None:

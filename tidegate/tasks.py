@@ -1,7 +1,8 @@
-"""What goes in and out, per task. One task so far: text classification, one text in, one label out.
+"""What goes in and out, per task: text classification (one text in, one label out) and embedding (one vector out).
 
 After a session: `probabilities` turns graph output into probabilities, `decide` turns a row of them into an
-answer with threshold and fallback label applied.
+answer with threshold and fallback label applied. A vector is an answer as it comes out of the graph: it passes
+through `probabilities` as it is, and `decide_all` has nothing to decide.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.bundle import Postprocessing
+from tidegate.bundle import Manifest, Postprocessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,12 @@ class Answer:
     scores: tuple[float, ...]
 
 
+# What monitoring records of a vector: that there was one.
+NO_LABEL = Answer("", 0.0, False, ())
+
+
 def probabilities(output: NDArray[np.float32], post: Postprocessing) -> NDArray[np.float64]:
-    """Graph output (batch, classes) to probabilities (batch, classes), float64.
+    """Graph output (batch, classes) to probabilities (batch, classes), float64; vectors stay what they are.
 
     Source: softmax with temperature, Guo et al. 2017, "On Calibration of Modern Neural Networks".
     """
@@ -54,6 +59,13 @@ def decide(row: Sequence[float], labels: Sequence[str], post: Postprocessing) ->
     if abstained and post.fallback_label is not None:
         label = post.fallback_label
     return Answer(label, score, abstained, tuple(row))
+
+
+def decide_all(rows: Sequence[Sequence[float]], manifest: Manifest) -> list[Answer]:
+    """Answers from rows of probabilities; of an embedding bundle, whose rows are vectors, `NO_LABEL` for each."""
+    if manifest.task == "embedding":
+        return [NO_LABEL] * len(rows)
+    return [decide(row, manifest.labels, manifest.postprocessing) for row in rows]
 
 
 def ranked(answer: Answer, labels: Sequence[str], top_k: int | None) -> list[tuple[str, float]]:

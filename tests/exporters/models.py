@@ -77,6 +77,43 @@ def tiny_bert(folder: Path, *, safe: bool = True, scale: float = 0.2) -> Path:
     return folder
 
 
+def tiny_encoder(folder: Path, *, mode: str = "mean", normalised: bool = True, max_tokens: int | None = 24) -> Path:
+    """A random two-layer BERT without a head, in the layout of sentence-transformers."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    config = BertConfig(
+        vocab_size=max(1200, len(tokenizer)),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=48,
+        initializer_range=0.2,
+    )
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if normalised else [])]
+    paths = ["", "1_Pooling", "2_Normalize"]
+    modules = [
+        {"idx": index, "name": str(index), "path": paths[index], "type": f"sentence_transformers.models.{kind}"}
+        for index, kind in enumerate(kinds)
+    ]
+    switches = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token", "max": "pooling_mode_max_tokens"}
+    pooling = {"word_embedding_dimension": 64} | {key: name == mode for name, key in switches.items()}
+    (folder / "1_Pooling").mkdir()
+    (folder / "2_Normalize").mkdir()
+    for name, document in (
+        ("modules.json", modules),
+        ("1_Pooling/config.json", pooling),
+        ("sentence_bert_config.json", {"max_seq_length": max_tokens, "do_lower_case": False}),
+    ):
+        (folder / name).write_text(json.dumps(document))
+    return folder
+
+
 def tiny_tokenizer() -> Any:
     """A fast BERT tokenizer whose vocabulary is the training words."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors

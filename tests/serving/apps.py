@@ -1,7 +1,7 @@
 """The gateway in this process, for tests: real toy bundles, an ASGI client, a monitor that remembers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +10,10 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.routing import BaseRoute, Mount
 
 from serving.app import create_app
+from serving.keys import ApiKeys
 from serving.rollouts import ComparisonLog
 from tests import bundles
 from tidegate.bundle_store import BundleStore
@@ -54,7 +56,12 @@ class Running:
 
 @asynccontextmanager
 async def gateway(
-    home: Path, *, ready: bool = True, comparisons: ComparisonLog | None = None, **settings: Any
+    home: Path,
+    *,
+    ready: bool = True,
+    comparisons: ComparisonLog | None = None,
+    keys: ApiKeys | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Running]:
     """Start a gateway over `home/bundles` (filled with the toys when empty) and stop it at the end."""
     store = BundleStore(home / "bundles")
@@ -63,7 +70,9 @@ async def gateway(
         bundles.wordpieces(store)
     registry, monitor, loaded = CollectorRegistry(), MemoryMonitor(), asyncio.Event()
     options = Settings.load({}, home=home, **settings)
-    app = create_app(options, store, monitor, monitor, registry, comparisons=comparisons, on_loaded=loaded.set)
+    app = create_app(
+        options, store, monitor, monitor, registry, comparisons=comparisons, keys=keys, on_loaded=loaded.set
+    )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -80,14 +89,30 @@ def on_gateway(
     *,
     ready: bool = True,
     comparisons: ComparisonLog | None = None,
+    keys: ApiKeys | None = None,
     **settings: Any,
 ) -> None:
     """Run a scenario on a started gateway; no task may be left when it has stopped."""
 
     async def main() -> None:
-        async with gateway(home, ready=ready, comparisons=comparisons, **settings) as running:
+        async with gateway(home, ready=ready, comparisons=comparisons, keys=keys, **settings) as running:
             await scenario(running)
         await asyncio.sleep(0)
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
 
     asyncio.run(main())
+
+
+def routes_of(routes: list[BaseRoute], above: str = "") -> Iterator[tuple[str, str]]:
+    """Method and path of every route, those of mounted apps and included routers among them."""
+    for route in routes:
+        path = above + str(getattr(route, "path", ""))
+        if isinstance(route, Mount):
+            yield "GET", f"{path}/anything"
+            continue
+        nested = getattr(getattr(route, "original_router", None), "routes", None)
+        if nested is not None:
+            yield from routes_of(nested, above)
+            continue
+        for method in getattr(route, "methods", None) or ():
+            yield method, path

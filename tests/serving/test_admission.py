@@ -26,7 +26,7 @@ def ticket(caller: Caller, *texts: str) -> Ticket:
 def measured(runs: int = 1, max_queued: int = 1_000) -> Admission:
     """A queue in which a text takes 10 ms."""
     admission = Admission(runs, max_queued)
-    admission.observe([TEXT] * 10, 0.1)
+    admission.observe([TEXT] * 10, 0.1, 1.0)
     return admission
 
 
@@ -63,6 +63,28 @@ def test_what_would_come_too_late_is_refused_with_the_time_that_the_line_takes()
     with pytest.raises(Overloaded, match=r"would take 0.51 s and is wanted within 0.40 s") as refusal:
         admission.check(A, [TEXT], 0.4, 50)
     assert refusal.value.retry_after_seconds == pytest.approx(0.5)
+
+
+def test_while_others_wait_a_batch_costs_what_passes_from_one_to_the_next() -> None:
+    admission = Admission(runs=2, max_queued=100)
+    admission.add(ticket(A, *[TEXT] * 50))
+    admission.observe([TEXT] * 10, 0.1, 1.0)  # nobody waited before it: its run, of which two go on at once
+    assert admission.drain_seconds == pytest.approx(0.25)
+    for step in range(200):
+        admission.observe([TEXT] * 10, 0.1, 1.2 + 0.2 * step)
+    assert admission.drain_seconds == pytest.approx(1.0, rel=0.01)
+
+
+def test_what_is_often_late_is_predicted_with_slack_and_what_comes_in_time_without() -> None:
+    admission = measured()
+    admission.add(ticket(A, *[TEXT] * 50))
+    for _ in range(300):
+        admission.finished(0.5, 0.8)
+    with pytest.raises(Overloaded):
+        admission.check(A, [TEXT], 0.75, 50)
+    for _ in range(3_000):
+        admission.finished(0.5, 0.4)
+    admission.check(A, [TEXT], 0.75, 50)
 
 
 def test_before_anything_was_measured_nothing_is_refused_for_time() -> None:

@@ -8,10 +8,13 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from serving.auth import ApiKeyAuth, check_binding
+from serving.access import Role
+from serving.auth import ApiKeyAuth, Door, check_binding
+from serving.keys import ApiKeys
 from tests.serving.apps import Running, on_gateway
-from tidegate.errors import UsageError
+from tidegate.errors import Unauthorized, UsageError
 from tidegate.settings import Settings
+from tidegate.store import open_database
 
 KEY = "s3cret-ключ"
 PREDICT = "/models/sentiment/predict"
@@ -74,21 +77,127 @@ def test_a_websocket_without_the_key_is_closed_before_it_is_accepted() -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await ApiKeyAuth(app, KEY)({"type": "websocket", "path": "/", "headers": []}, receive, send)
+        door = Door(Settings.load({"TIDEGATE_API_KEY": KEY}))
+        await ApiKeyAuth(app, door)({"type": "websocket", "path": "/", "headers": []}, receive, send)
 
     asyncio.run(main())
     assert [message["type"] for message in sent] == ["websocket.close"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.8.8.8"])
-def test_loopback_needs_no_key(host: str) -> None:
-    check_binding(Settings(host=host))
+def test_loopback_needs_no_key(host: str, tmp_path: Path) -> None:
+    check_binding(Settings(host=host, home=tmp_path))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.168.1.4", "example.org", "localhost.example.org"])
-def test_anything_else_needs_a_key_or_to_be_told(host: str) -> None:
+def test_anything_else_needs_a_key_or_to_be_told(host: str, tmp_path: Path) -> None:
+    settings = Settings(host=host, home=tmp_path)
     with pytest.raises(UsageError, match="TIDEGATE_API_KEY, or pass --open"):
-        check_binding(Settings(host=host))
+        check_binding(settings)
+    assert list(tmp_path.iterdir()) == []  # to ask for keys makes no database
 
-    check_binding(Settings(host=host, open=True))
-    check_binding(Settings.load({"TIDEGATE_API_KEY": KEY}, host=host))
+    check_binding(Settings(host=host, home=tmp_path, open=True))
+    check_binding(Settings.load({"TIDEGATE_API_KEY": KEY}, host=host, home=tmp_path))
+    database = open_database(settings.state_url)
+    keys = ApiKeys(database)
+    key_id, _ = keys.create("one", Role.PREDICT)
+    check_binding(settings)
+    keys.revoke(key_id)
+    with pytest.raises(UsageError, match="tidegate keys create"):
+        check_binding(settings)
+    database.dispose()
+
+
+def test_other_protocols_ask_the_same_door() -> None:
+    door = Door(Settings.load({"TIDEGATE_API_KEY": "s3cret"}))
+
+    admin = door.judge("Bearer s3cret", Role.ADMIN)
+
+    assert admin is not None
+    assert admin.role is Role.ADMIN
+    for wrong in ("", "s3cret", "Bearer", "Bearer s3cre", "Basic s3cret", "Bearer \ud800"):
+        with pytest.raises(Unauthorized):
+            door.judge(wrong, Role.PREDICT)
+    assert Door(Settings()).judge("", Role.ADMIN) is None
+
+
+@pytest.mark.parametrize("name", ["x-api-key", "X-API-Key"])
+def test_the_key_may_come_in_a_header_of_its_own(tmp_path: Path, name: str) -> None:
+    async def scenario(g: Running) -> None:
+        assert (await g.client.get("/models", headers={name: "s3cret"})).status_code == 200
+        assert (await g.client.get("/models", headers={name: "wrong"})).status_code == 401
+        both = {name: "s3cret", "authorization": "Basic dXNlcjpwYXNz"}  # a proxy's own
+        assert (await g.client.get("/models", headers=both)).status_code == 200
+
+    on_gateway(tmp_path, scenario, api_key="s3cret")
+
+
+def test_inside_v2_the_refusal_has_that_protocols_form(tmp_path: Path) -> None:
+    async def scenario(g: Running) -> None:
+        refused = await g.client.get("/v2/models/sentiment")
+
+        assert refused.status_code == 401
+        assert list(refused.json()) == ["error"]
+
+    on_gateway(tmp_path, scenario, api_key=KEY)
+
+
+def test_pages_of_other_origins_are_shut_out_unless_named(tmp_path: Path) -> None:
+    page, other = {"origin": "https://app.example.org"}, {"origin": "https://evil.example.org"}
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    key = {"authorization": "Bearer s3cret"}
+
+    async def closed(g: Running) -> None:
+        assert (await g.client.options(PREDICT, headers=page | preflight)).status_code == 401
+        answer = await g.client.get("/models", headers=page | key)
+        assert "access-control-allow-origin" not in answer.headers
+
+    async def opened(g: Running) -> None:
+        allowed = await g.client.options(PREDICT, headers=page | preflight)
+        assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, page["origin"])
+        assert "access-control-allow-credentials" not in allowed.headers
+        answer = await g.client.post(PREDICT, json={"inputs": "a"}, headers=page | key)
+        assert answer.headers["access-control-allow-origin"] == page["origin"]
+        refused = await g.client.options(PREDICT, headers=other | preflight)
+        assert "access-control-allow-origin" not in refused.headers
+
+    on_gateway(tmp_path, closed, api_key="s3cret")
+    on_gateway(tmp_path, opened, api_key="s3cret", cors_origins="https://app.example.org, http://localhost:3000")
+
+
+@pytest.mark.parametrize("origins", ["app.example.org", "https://app.example.org/", "ftp://x", "https://a b", "null"])
+def test_what_is_no_origin_fails_at_start(origins: str) -> None:
+    with pytest.raises(UsageError, match="is no origin"):
+        Settings.load({"TIDEGATE_CORS_ORIGINS": origins})
+
+
+def test_every_answer_says_not_to_guess_nor_keep_it(tmp_path: Path) -> None:
+    async def scenario(g: Running) -> None:
+        answers = [
+            await g.client.post(PREDICT, json={"inputs": "a"}),
+            await g.client.post(PREDICT, json={"inputs": 1}),
+            await g.client.get("/models"),
+            await g.client.get("/nowhere"),
+            await g.client.get("/models/sentiment/card"),
+        ]
+        for answer in answers:
+            assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+            assert answer.headers.get_list("cache-control") == ["no-store"]
+        file = await g.client.get("/docs/swagger-ui.css")
+        assert file.headers.get_list("cache-control") == ["max-age=86400"]
+
+    on_gateway(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "path", ["/models", "/models/sentiment", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/login"]
+)
+def test_head_is_get_without_its_body(tmp_path: Path, path: str) -> None:
+    async def scenario(g: Running) -> None:
+        got, head = await g.client.get(path), await g.client.head(path)
+
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers.get("content-type") == got.headers.get("content-type")
+        assert (await g.client.head(PREDICT)).status_code == 405
+
+    on_gateway(tmp_path, scenario)

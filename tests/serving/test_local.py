@@ -28,6 +28,8 @@ STRANGERS = [
     {"forwarded": "for=203.0.113.7"},
     {"via": "1.1 proxy"},
     {"x-real-ip": "203.0.113.7"},
+    {"origin": "https://evil.example.org"},  # a page elsewhere, whose browser runs on this machine
+    {"origin": "null"},
 ]
 
 

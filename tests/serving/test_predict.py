@@ -294,7 +294,8 @@ def test_callers_beyond_the_queue_are_told_when_to_come_back(tmp_path: Path) -> 
         assert shed
         assert all(response.status_code == 200 for response in responses if response not in shed)
         assert all(int(response.headers["retry-after"]) >= 1 for response in shed)
-        assert g.registry.get_sample_value("tidegate_shed_total", {"model": "sentiment"}) == len(shed)
+        labels = {"model": "sentiment", "reason": "queue_full"}
+        assert g.registry.get_sample_value("tidegate_shed_total", labels) == len(shed)
 
     on_gateway(tmp_path, scenario, max_queued=10)
 

@@ -103,7 +103,7 @@ def _row(store: BundleStore, name: str, version: int) -> dict[str, Any]:
     return row | {
         "task": manifest.task,
         "variant": manifest.chosen,
-        "accuracy": evidence and evidence.accuracy,
+        "accuracy": evidence.accuracy if evidence and manifest.task != "embedding" else None,
         "latency_p50_seconds": evidence and evidence.latency_p50_seconds,
         "throughput_texts_per_second": evidence and evidence.throughput_texts_per_second,
         "created_at": manifest.created_at.isoformat(timespec="seconds"),

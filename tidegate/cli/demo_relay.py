@@ -12,7 +12,10 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demos.answers import refusal
+from serving.observe import HEADER
+from serving.root_path import below_root
 from tidegate.errors import NotReady
+from tidegate.logs import CURRENT
 
 # Headers that are not for the far end (RFC 9110 section 7.6.1), and the date, which each server adds itself.
 _HOP_BY_HOP = frozenset(
@@ -29,23 +32,26 @@ class DemoRelay:
     came, credentials included: worker 0 judges them again.
     """
 
-    def __init__(self, app: ASGIApp, door: str) -> None:
+    def __init__(self, app: ASGIApp, door: str, *, tls: bool = False) -> None:
         self._app = app
-        self._transport = httpx.AsyncHTTPTransport(uds=door, limits=httpx.Limits(max_connections=None))
+        self._scheme = "https" if tls else "http"
+        # Worker 0 speaks TLS on its socket too. Whose socket it is, the folder says, which only its owner may enter.
+        limits = httpx.Limits(max_connections=None)
+        self._transport = httpx.AsyncHTTPTransport(uds=door, limits=limits, verify=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay what is the demos'."""
         if scope["type"] == "lifespan":
             async with self._transport:
                 await self._app(scope, receive, send)
-        elif scope["type"] == "http" and (scope["path"] == "/demo" or scope["path"].startswith("/demo/")):
+        elif scope["type"] == "http" and _is_demo(below_root(scope)):
             await self._relay(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            answer = await self._transport.handle_async_request(_outgoing(scope, receive))
+            answer = await self._transport.handle_async_request(_outgoing(scope, receive, self._scheme))
         except httpx.TransportError:
             refused = NotReady("the demos are starting again; ask again in a moment")
             await refusal(refused, scope)(scope, receive, send)
@@ -54,23 +60,34 @@ class DemoRelay:
             return
         try:
             response = StreamingResponse(answer.aiter_raw(), answer.status_code)
-            response.raw_headers = _end_to_end(answer.headers.raw)
+            headers = _end_to_end(answer.headers.raw)
+            response.raw_headers = [pair for pair in headers if pair[0] != HEADER]  # the outer answer has its own
             await response(scope, receive, send)
         finally:
             await answer.aclose()
 
 
-def _outgoing(scope: Scope, receive: Receive) -> httpx.Request:
+def _outgoing(scope: Scope, receive: Receive, scheme: str) -> httpx.Request:
     """The same request, its target byte for byte as it came."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     names = {name for name, _ in scope["headers"]}
     return httpx.Request(
         scope["method"],
-        "http://demos/",
-        headers=_end_to_end(scope["headers"]),
+        f"{scheme}://demos/",
+        headers=[*(pair for pair in _end_to_end(scope["headers"]) if pair[0] != HEADER), *_named()],
         content=Request(scope, receive).stream() if names & {b"content-length", b"transfer-encoding"} else None,
         extensions={"target": scope["raw_path"] + query, "timeout": _RELAY_TIMEOUTS},
     )
+
+
+def _is_demo(path: str) -> bool:
+    return path == "/demo" or path.startswith("/demo/")
+
+
+def _named() -> list[tuple[bytes, bytes]]:
+    """The request's id here, so that the log over there has the same."""
+    current = CURRENT.get()
+    return [(HEADER, current.request_id.encode())] if current else []
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

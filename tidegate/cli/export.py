@@ -138,11 +138,14 @@ def show_evidence(manifest: Manifest, *, as_message: bool = False) -> None:
 
 def show_numbers(title: str, evidence: Sequence[Evidence], *, as_message: bool = False) -> None:
     """The table alone: the source model, then one row a variant, accepted or refused."""
-    rows = [_source_cells(evidence[0]), *map(_cells, evidence)]
-    console.table(f"{title}; verified on {evidence[0].rows} texts", _COLUMNS, rows, as_message=as_message)
+    is_embedding = evidence[0].mean_cosine is not None
+    rows = [*([] if is_embedding else [_source_cells(evidence[0])]), *map(_cells, evidence)]
+    columns = ["variant", "agree %", "max diff", *(_COSINES if is_embedding else _SCORES), "MB", "p50 ms", "texts /s"]
+    console.table(f"{title}; verified on {evidence[0].rows} texts", columns, rows, as_message=as_message)
 
 
-_COLUMNS = ["variant", "agree %", "max diff", "accuracy %", "F1 %", "MB", "p50 ms", "texts /s"]
+_SCORES = ("accuracy %", "F1 %")
+_COSINES = ("mean cosine", "worst cosine")
 
 
 def _source_cells(evidence: Evidence) -> list[str]:
@@ -154,12 +157,20 @@ def _cells(evidence: Evidence) -> list[str]:
         evidence.variant if evidence.accepted else f"{evidence.variant} refused",
         f"{evidence.agreement * 100:.2f}",
         f"{evidence.max_abs_error:.3f}",
-        _percent(evidence.accuracy, evidence.accuracy_interval),
-        _percent(evidence.macro_f1, evidence.macro_f1_interval),
+        *_scores(evidence),
         f"{evidence.size_bytes / 1e6:.1f}",
         f"{evidence.latency_p50_seconds * 1e3:.2f}",
         f"{evidence.throughput_texts_per_second:.0f}",
     ]
+
+
+def _scores(evidence: Evidence) -> tuple[str, str]:
+    if evidence.mean_cosine is not None and evidence.worst_cosine is not None:
+        return f"{evidence.mean_cosine:.4f}", f"{evidence.worst_cosine:.4f}"
+    return (
+        _percent(evidence.accuracy, evidence.accuracy_interval),
+        _percent(evidence.macro_f1, evidence.macro_f1_interval),
+    )
 
 
 def _percent(share: float, interval: tuple[float, float] | None = None) -> str:

@@ -7,7 +7,6 @@ serving as a `Recorder` and `Monitor`, demos are mounted on the app, the share g
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
@@ -17,9 +16,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.types import ASGIApp
 
 from demos.guard import ShareGuard
 from demos.share import ShareLinks
@@ -27,13 +25,18 @@ from monitoring.job import MonitoringJob
 from serving.app import create_app
 from serving.auth import check_binding
 from serving.gpu_metrics import GpuCollector
+from serving.keys import ApiKeys, any_active
+from serving.observe import Observed
 from serving.repository import Repository
-from tidegate import devices, home, store
+from serving.root_path import RootPath
+from tidegate import devices, home, logs, store
 from tidegate.bundle_store import BundleStore
-from tidegate.cli import console
+from tidegate.cli import console, follow, grpc_port
 from tidegate.cli.demo_relay import DemoRelay
+from tidegate.cli.observing import check_tracing, make_registry, open_tracing
 from tidegate.cli.planner import Placements, make_planner, place_champions
 from tidegate.cli.server import CloseWhenLeaving, Server
+from tidegate.cli.wire import check_tls, uvicorn_config
 from tidegate.comparisons import ComparisonStore
 from tidegate.errors import BundleNotFound, NotReady, UsageError
 from tidegate.gpus import number_by_bus, read_gpus
@@ -49,18 +52,23 @@ def open_door(settings: Settings) -> socket.socket:
     """Check what can be checked and take the port, before anything slow happens or anything is changed.
 
     Raises:
-        UsageError: no such device, an address that cannot be listened on, or one that is open to the world.
+        UsageError: no such device, an address that cannot be listened on, one that is open to the world, or
+            no TLS certificate.
     """
     check_binding(settings)
+    check_tls(settings)
+    check_tracing(settings)
+    follow.check(settings)
     requested = parse_devices(settings.device)
     for device in (requested.default, *requested.models.values()):
         devices.choose(device, devices.available_providers())
+    grpc_port.chosen(settings)
     home.prepare(settings)
     return _take_port(settings)
 
 
 def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = False) -> None:
-    """Serve until a signal comes; prints `ready http://HOST:PORT` once every model answers.
+    """Serve until a signal comes; prints `ready http://HOST:PORT` (https with TLS) once every model answers.
 
     Args:
         settings: what to serve.
@@ -72,6 +80,12 @@ def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = 
         NotReady: with `exit_when_ready`, a model failed to load.
         UsageError: `--device` names a model that is not there, or a GPU that a model cannot have.
     """
+    logs.to_stderr(settings.log_format, "supervisor" if settings.workers > 1 else "")
+    with follow.following(settings):
+        _run(settings, listener, exit_when_ready=exit_when_ready)
+
+
+def _run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool) -> None:
     bundles = BundleStore(settings.bundles_dir)
     if not bundles.names():
         raise BundleNotFound(
@@ -80,23 +94,31 @@ def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = 
     parse_devices(settings.device).check(bundles.names())
     number_by_bus(os.environ)
     failures: list[str] = []
-    url = _url(settings.host, listener)
+    settings = grpc_port.chosen(settings)
+    url = _url(settings, listener)
 
     def loaded(failed: list[str]) -> bool:
         failures.extend(failed)
         if not failed:
             home.write_address(settings.home, url)
-            _announce(url, bundles.names(), asks_for_key=bool(settings.api_key.get_secret_value()))
+            console.out(f"ready {url}")
+            if settings.log_format == "text":  # what reads JSON lines reads no hints
+                _announce(url, bundles, asks_for_key=_asks_for_key(settings))
         return exit_when_ready
 
     try:
         if settings.workers == 1:
-            log_to_stderr()
-            serve(settings, [listener], _registry(), loaded, placements=place_champions(settings))
+            serve(
+                settings,
+                [listener],
+                make_registry(),
+                loaded,
+                placements=place_champions(settings),
+                listen_at_once=not handed_over(),  # its callers can wait in the backlog for as long as models load
+            )
         else:
             from tidegate.cli.workers import supervise  # it builds on this module
 
-            log_to_stderr("supervisor ")
             supervise(settings, listener, loaded, place_champions(settings))
     finally:
         if home.read_address(settings.home) == url:
@@ -114,6 +136,7 @@ def serve(
     placements: Placements | None = None,
     demos_at: str = "",
     listen_at_once: bool = True,
+    worker: str = "0",
 ) -> None:
     """Serve from this process until a signal comes.
 
@@ -125,6 +148,7 @@ def serve(
         placements: where each model runs; None finds out before the first one opens.
         demos_at: Unix socket of the process that has the demos; empty where they are mounted here.
         listen_at_once: answer 503 while models load; otherwise callers cannot reach this process until they have.
+        worker: number of this process among several.
     """
     database = store.open_database(settings.state_url)
     bundles = BundleStore(settings.bundles_dir)
@@ -142,23 +166,39 @@ def serve(
         registry.register(GpuCollector(read_gpus))
     planner = make_planner(settings, placements)
     comparisons = ComparisonStore(database)
+    secret = home.signing_secret(settings.home)
     app = create_app(
-        settings, bundles, job, job, registry, planner=planner, comparisons=comparisons, on_loaded=conclude
+        settings,
+        bundles,
+        job,
+        job,
+        registry,
+        planner=planner,
+        comparisons=comparisons,
+        keys=ApiKeys(database),
+        secret=secret,
+        on_loaded=conclude,
     )
     if not demos_at:
         from demos.app import mount_demos  # Gradio: seconds and 100 MB that only the process with the demos pays
 
         mount_demos(app, app.state.gateway)
-    front = DemoRelay(app, demos_at) if demos_at else app
-    guarded = ShareGuard(front, ShareLinks(database, home.signing_secret(settings.home)))
+    front = DemoRelay(app, demos_at, tls=settings.tls_cert is not None) if demos_at else app
+    guarded = ShareGuard(front, ShareLinks(database, secret))
     leaving = CloseWhenLeaving(guarded, app.state.gateway)
-    server = Server(_uvicorn_config(leaving, settings), app.state.gateway, settings.lame_duck_seconds)
+    tracing = open_tracing(settings, worker)
+    observed = Observed(leaving, access_log=settings.access_log, tracing=tracing)
+    front_door = RootPath(observed, settings.root_path) if settings.root_path else observed
+    server = Server(uvicorn_config(front_door, settings), app.state.gateway, settings.lame_duck_seconds)
     if not listen_at_once:
         _hold_startup(app, lambda: loaded.is_set() or server.should_exit)
+    grpc_port.attach(app, settings)
     try:
         _serve(server, sockets, job)
     finally:
         database.dispose()
+        if tracing is not None:
+            tracing.close()
 
 
 def listen(settings: Settings, *, shared: bool = False) -> socket.socket:
@@ -181,13 +221,6 @@ def listen(settings: Settings, *, shared: bool = False) -> socket.socket:
             "choose another --port (0 picks a free one)"
         ) from None
     return listener
-
-
-def log_to_stderr(process: str = "") -> None:
-    """Show the log; `process` names this one where there are several."""
-    form = f"%(asctime)s {process}%(levelname)s %(name)s: %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself things; a line each is noise
 
 
 def _freeze_what_is_here() -> None:
@@ -238,9 +271,12 @@ def _inherited() -> socket.socket | None:
 
     Source: systemd, sd_listen_fds(3).
     """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
-        return None
-    return socket.socket(fileno=3)
+    return socket.socket(fileno=3) if handed_over() else None
+
+
+def handed_over() -> bool:
+    """Whether a supervisor gave this process its socket."""
+    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
 
 
 def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: MonitoringJob) -> None:
@@ -259,31 +295,11 @@ def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: Monitoring
         job.stop()
 
 
-def _registry() -> CollectorRegistry:
-    """A registry with what Prometheus shows of every process; the global one stays out of it."""
-    registry = CollectorRegistry()
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
-        registry.register(collector)
-    return registry
-
-
-def _uvicorn_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        loop="uvloop",
-        http="httptools",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
-    )
-
-
-def _announce(url: str, models: list[str], *, asks_for_key: bool) -> None:
-    console.out(f"ready {url}")
+def _announce(url: str, bundles: BundleStore, *, asks_for_key: bool) -> None:
+    models = bundles.names()
     for model in models:
-        console.say(f"  demo     {url}/demo/{model}")
+        if bundles.task(model) != "embedding":  # vectors have no demo
+            console.say(f"  demo     {url}/demo/{model}")
     console.say(f"  docs     {url}/docs")
     console.say(f"  metrics  {url}/metrics")
     body = '{"inputs": "Profit rose to EUR 5.2 mn from EUR 3.1 mn a year earlier"}'
@@ -292,10 +308,15 @@ def _announce(url: str, models: list[str], *, asks_for_key: bool) -> None:
         f"try:\n  curl -s {url}/models/{models[0]}/predict{key} -H 'content-type: application/json' -d '{body}'"
     )
     if asks_for_key:
-        console.say(f"a browser sends no key: `tidegate share create {models[0]}` prints a link that opens the demo")
+        console.say(f"in a browser: {url}/login; `tidegate share create {models[0]}` prints a link to the demo")
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def _asks_for_key(settings: Settings) -> bool:
+    return bool(settings.api_key.get_secret_value()) or any_active(settings)
+
+
+def _url(settings: Settings, listener: socket.socket) -> str:
     """The address as a person on this machine types it."""
+    host, scheme = settings.host, "https" if settings.tls_cert else "http"
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{listener.getsockname()[1]}"
+    return f"{scheme}://{shown}:{listener.getsockname()[1]}"

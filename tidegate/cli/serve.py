@@ -1,7 +1,7 @@
 """`tidegate serve` and `tidegate up`: from bundles, or from a run, to a running gateway."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,10 @@ from tidegate.settings import Settings
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
 Port = Annotated[
     int | None, typer.Option(help="Port to listen on; 0 picks a free one. [default: 8080]", show_default=False)
+]
+GrpcPort = Annotated[
+    int | None,
+    typer.Option("--grpc-port", help="Port for gRPC; 0 picks a free one. [default: no gRPC]", show_default=False),
 ]
 OpenToAll = Annotated[
     bool | None, typer.Option("--open", help="Serve beyond loopback without an API key.", show_default=False)
@@ -39,15 +43,57 @@ Workers = Annotated[
 ]
 
 
+TlsCert = Annotated[
+    Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM) to serve HTTPS with.", show_default=False)
+]
+TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its private key (PEM).", show_default=False)]
+RootPrefix = Annotated[
+    str | None,
+    typer.Option("--root-path", help="What a proxy puts in front of every address: /tidegate.", show_default=False),
+]
+TrustedProxies = Annotated[
+    str | None,
+    typer.Option(
+        "--trusted-proxies", help="Addresses or networks whose X-Forwarded-For and -Proto hold.", show_default=False
+    ),
+]
+LogForm = Annotated[
+    Literal["text", "json"] | None,
+    typer.Option("--log-format", help="Lines for people, or JSON objects. [default: text]", show_default=False),
+]
+Follow = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--follow", help="models:/NAME@ALIAS: export it when it moves, as canary. May be repeated.", show_default=False
+    ),
+]
+FollowSeconds = Annotated[
+    float | None,
+    typer.Option("--follow-seconds", help="How often the registry is asked. [default: 30]", show_default=False),
+]
+AccessLog = Annotated[
+    bool | None, typer.Option("--access-log", help="Log a line for each request.", show_default=False)
+]
+
+
 @app.command()
 def serve(
     host: Host = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     workers: Workers = None,
     device: DeviceName = None,
     goal: GoalName = None,
     no_tune: NoTune = None,
     open: OpenToAll = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    root_path: RootPrefix = None,
+    trusted_proxies: TrustedProxies = None,
+    log_format: LogForm = None,
+    access_log: AccessLog = None,
+    follow: Follow = None,
+    follow_seconds: FollowSeconds = None,
     home: Home = None,
 ) -> None:
     """Serve every bundle of the store: REST, demos, metrics and monitoring."""
@@ -57,11 +103,20 @@ def serve(
         home=home,
         host=host,
         port=port,
+        grpc_port=grpc_port,
         workers=workers,
         device=device,
         goal=goal,
         tune=False if no_tune else None,
         open=open or None,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        root_path=root_path,
+        trusted_proxies=trusted_proxies,
+        log_format=log_format,
+        access_log=access_log or None,
+        follow=",".join(follow) if follow else None,
+        follow_seconds=follow_seconds,
     )
     gateway.run(settings, gateway.open_door(settings))
 
@@ -85,9 +140,14 @@ def up(
     trust_pickle: Annotated[bool, typer.Option(help="Load pickles of this run; they can run any code.")] = False,
     host: Host = None,
     port: Port = None,
+    grpc_port: GrpcPort = None,
     device: DeviceName = None,
     no_tune: NoTune = None,
     open: OpenToAll = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    root_path: RootPrefix = None,
+    trusted_proxies: TrustedProxies = None,
     home: Home = None,
 ) -> None:
     """Export a run, make it the champion, and serve it."""
@@ -95,7 +155,17 @@ def up(
     from tidegate.cli.export import default_name, export_run, show_evidence
 
     settings = Settings.load(
-        home=home, host=host, port=port, device=device, tune=False if no_tune else None, open=open or None
+        home=home,
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        device=device,
+        tune=False if no_tune else None,
+        open=open or None,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        root_path=root_path,
+        trusted_proxies=trusted_proxies,
     )
     listener = gateway.open_door(settings)
     bundle = export_run(

@@ -6,12 +6,16 @@ after the lame-duck seconds (none after Ctrl-C) it stops listening and finishes 
 
 import asyncio
 import signal
+import socket
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.gateway import Gateway
+
+# uvicorn closes connections that have not asked anything yet; a question on its way would be answered by a reset.
+_LAST_WORDS_SECONDS = 0.2
 
 
 class Server(uvicorn.Server):
@@ -37,6 +41,14 @@ class Server(uvicorn.Server):
             self.should_exit = True
         else:
             loop.call_soon_threadsafe(loop.call_later, self._lame_duck_seconds, super().handle_exit, sig, frame)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, give what was accepted just now the time to say what it wants, then finish what is there."""
+        if not self.force_exit:
+            for server in self.servers:
+                server.close()
+            await asyncio.sleep(_LAST_WORDS_SECONDS)
+        await super().shutdown(sockets)
 
 
 class CloseWhenLeaving:

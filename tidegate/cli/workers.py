@@ -24,13 +24,15 @@ import threading
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import PLATFORM_COLLECTOR
 from pydantic import BaseModel, SecretStr
 
 from serving.metrics import forget_gauges, share_figures
-from tidegate import devices, store
+from serving.process_metrics import ProcessesCollector, tell_process, told_processes
+from tidegate import devices, logs, store
 from tidegate.cli import console, gateway
 from tidegate.errors import TidegateError
 from tidegate.placement import Placement
@@ -212,9 +214,11 @@ class Supervisor:
 def work(orders: Orders, report: Callable[[list[str]], None]) -> None:
     """Be a worker until a signal comes."""
     settings, folder = orders.settings, orders.folder
-    gateway.log_to_stderr(f"worker-{orders.index} ")
+    logs.to_stderr(settings.log_format, f"worker-{orders.index}")
     registry = share_figures(folder, orders.index)
+    tell_process(folder, orders.index)
     registry.register(PLATFORM_COLLECTOR)
+    registry.register(ProcessesCollector(partial(told_processes, folder)))
     sockets = [gateway.listen(settings, shared=True)]
     if orders.index == 0:
         sockets.append(_demo_listener(folder))
@@ -231,6 +235,7 @@ def work(orders: Orders, report: Callable[[list[str]], None]) -> None:
         demos_at=_demo_door(folder) if orders.index else "",
         listen_at_once=orders.listen_at_once,
         placements=orders.placements,
+        worker=str(orders.index),
     )
 
 
