@@ -19,13 +19,16 @@ test-install:
 	@$(PYTHON) -m tidegate.environments export --with export-dev
 	@bash .ci/system-packages
 
+# Two at a time, a file each: most of them wait for a server to start.
+TWO := -n 2 --dist loadfile
+
 test: test-install ## Every test, end-to-end, browser and slow ones included.
-	$(SERVE)/python -m pytest
-	$(EXPORT)/python -m pytest tests/exporters tests/examples
+	$(SERVE)/python -m pytest $(TWO)
+	$(EXPORT)/python -m pytest $(TWO) tests/exporters tests/examples
 
 test-quick: test-install ## The tests that take seconds.
-	$(SERVE)/python -m pytest -m 'not slow'
-	$(EXPORT)/python -m pytest -m 'not slow' tests/exporters tests/examples
+	$(SERVE)/python -m pytest $(TWO) -m 'not slow'
+	$(EXPORT)/python -m pytest $(TWO) -m 'not slow' tests/exporters tests/examples
 
 check: test-install ## Lint, format, types, import rules, generated docs, Dockerfile, known faults of what is pinned.
 	$(SERVE)/ruff check .

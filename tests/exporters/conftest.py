@@ -11,6 +11,7 @@ NEED_EXPORT = [
     "test_pipeline.py",
     "test_quantize.py",
     "test_ready.py",
+    "test_sentence_encoder.py",
     "test_sources.py",
 ]
 collect_ignore = [] if HAS_EXPORT else NEED_EXPORT
