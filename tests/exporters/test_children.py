@@ -104,7 +104,9 @@ def test_a_child_never_outlives_its_parent(tmp_path: Path, end: signal.Signals) 
     pid_file = tmp_path / "pid"
     child = f"children.attend_parent(); open({str(pid_file)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     code = (
-        "import sys\nfrom tidegate.cli.children import run_child\nfrom tidegate.settings import Settings\n"
+        # whoever runs the tests in the background has SIGINT ignored, which children inherit
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from tidegate.cli.children import run_child\nfrom tidegate.settings import Settings\n"
         f"run_child(Settings(export_python=sys.executable), ['-c', {PRELUDE + child!r}])"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as parent:
