@@ -5,7 +5,6 @@
 
 import csv
 import json
-import re
 import shutil
 import socket
 import subprocess
@@ -133,24 +132,6 @@ def test_a_changed_byte_is_refused_by_name_and_stops_no_other_model(world: World
     assert victim.name in states["phrases-tfidf"]["error"]
     assert (answered, refused.status_code) == (200, 503)
     assert b"ready http" not in printed
-
-
-def test_quickstart_ends_ready_and_its_curl_line_works(tmp_path: Path) -> None:
-    export_python()
-    first = tidegate("quickstart", "--exit-when-ready", "--home", tmp_path, "--port", "0")
-    assert re.search(r"^ready http://127\.0\.0\.1:\d+$", first.stdout.strip())
-
-    with running(["quickstart"], tmp_path) as server:
-        _wait_for(lambda: any("curl" in line for line in server.stderr))
-        curl = next(line for line in server.stderr if line.strip().startswith("curl"))
-        answered = subprocess.run(curl, shell=True, check=True, capture_output=True, text=True).stdout  # noqa: S602
-        labels = {entry["label"] for entry in json.loads(answered)[0]}
-        pages = [line.split()[1] for line in server.stderr if re.match(r"\s+(demo|docs|metrics)\s", line)]
-
-        assert labels == {"negative", "neutral", "positive"}
-        assert len(pages) == 4
-        for page in pages:
-            assert httpx.get(page, follow_redirects=True).status_code == 200, page
 
 
 @pytest.mark.parametrize(
