@@ -71,6 +71,10 @@ FollowSeconds = Annotated[
     float | None,
     typer.Option("--follow-seconds", help="How often the registry is asked. [default: 30]", show_default=False),
 ]
+AutoPromote = Annotated[
+    bool | None,
+    typer.Option("--auto-promote", help="Promote canaries, or take them back, by stated rules.", show_default=False),
+]
 AccessLog = Annotated[
     bool | None, typer.Option("--access-log", help="Log a line for each request.", show_default=False)
 ]
@@ -94,6 +98,7 @@ def serve(
     access_log: AccessLog = None,
     follow: Follow = None,
     follow_seconds: FollowSeconds = None,
+    auto_promote: AutoPromote = None,
     home: Home = None,
 ) -> None:
     """Serve every bundle of the store: REST, demos, metrics and monitoring."""
@@ -117,6 +122,7 @@ def serve(
         access_log=access_log or None,
         follow=",".join(follow) if follow else None,
         follow_seconds=follow_seconds,
+        auto_promote=auto_promote or None,
     )
     gateway.run(settings, gateway.open_door(settings))
 
