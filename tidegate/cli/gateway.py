@@ -33,12 +33,13 @@ from tidegate import devices, home, logs, store
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import console, follow, grpc_port
 from tidegate.cli.demo_relay import DemoRelay
+from tidegate.cli.listening import handed_over, take_port
 from tidegate.cli.observing import check_tracing, make_registry, open_tracing
 from tidegate.cli.planner import Placements, make_planner, place_champions
 from tidegate.cli.server import CloseWhenLeaving, Server
 from tidegate.cli.wire import check_tls, uvicorn_config
 from tidegate.comparisons import ComparisonStore
-from tidegate.errors import BundleNotFound, NotReady, UsageError
+from tidegate.errors import BundleNotFound, NotReady
 from tidegate.gpus import number_by_bus, read_gpus
 from tidegate.placement import parse_devices
 from tidegate.settings import Settings
@@ -64,7 +65,7 @@ def open_door(settings: Settings) -> socket.socket:
         devices.choose(device, devices.available_providers())
     grpc_port.chosen(settings)
     home.prepare(settings)
-    return _take_port(settings)
+    return take_port(settings)
 
 
 def run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool = False) -> None:
@@ -201,28 +202,6 @@ def serve(
             tracing.close()
 
 
-def listen(settings: Settings, *, shared: bool = False) -> socket.socket:
-    """Bind the settings' address; `shared` with other processes that say so too (SO_REUSEPORT).
-
-    Raises:
-        UsageError: it is taken, or not an address of this machine.
-    """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((settings.host, settings.port))
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}; "
-            "choose another --port (0 picks a free one)"
-        ) from None
-    return listener
-
-
 def _freeze_what_is_here() -> None:
     """Keep the garbage collector from walking through everything that was imported and loaded, for good.
 
@@ -248,35 +227,6 @@ def _hold_startup(app: Starlette, over: Callable[[], bool]) -> None:
             yield state
 
     app.router.lifespan_context = lifespan
-
-
-def _take_port(settings: Settings) -> socket.socket:
-    """Bind before anything slow happens, so that a taken port is an error at once."""
-    inherited = _inherited()
-    if inherited is not None:
-        if settings.workers > 1:
-            raise UsageError("a socket was handed over (LISTEN_FDS), which one process takes; leave out --workers")
-        return inherited
-    listener = listen(settings)
-    if settings.workers == 1:
-        return listener
-    # A shared port would also be given to a second server of this user: ask for it alone first, then share it.
-    port = listener.getsockname()[1]
-    listener.close()
-    return listen(settings.model_copy(update={"port": port}), shared=True)
-
-
-def _inherited() -> socket.socket | None:
-    """The socket that a supervisor holds and hands over, so that callers wait, not fail, between two servers.
-
-    Source: systemd, sd_listen_fds(3).
-    """
-    return socket.socket(fileno=3) if handed_over() else None
-
-
-def handed_over() -> bool:
-    """Whether a supervisor gave this process its socket."""
-    return os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1"
 
 
 def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: MonitoringJob) -> None:

@@ -34,6 +34,7 @@ from serving.metrics import forget_gauges, share_figures
 from serving.process_metrics import ProcessesCollector, tell_process, told_processes
 from tidegate import devices, logs, store
 from tidegate.cli import console, gateway
+from tidegate.cli.listening import listen
 from tidegate.errors import TidegateError
 from tidegate.placement import Placement
 from tidegate.settings import Settings
@@ -219,7 +220,7 @@ def work(orders: Orders, report: Callable[[list[str]], None]) -> None:
     tell_process(folder, orders.index)
     registry.register(PLATFORM_COLLECTOR)
     registry.register(ProcessesCollector(partial(told_processes, folder)))
-    sockets = [gateway.listen(settings, shared=True)]
+    sockets = [listen(settings, shared=True)]
     if orders.index == 0:
         sockets.append(_demo_listener(folder))
 
