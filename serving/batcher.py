@@ -218,7 +218,8 @@ class Batcher:
         self._admission.remove(ticket)
         self._show()
         if ticket.unanswered:
-            if not ticket.future.cancelled():  # its time was up: the prediction was wrong
+            # Its time was up, so the prediction was wrong; a poisoned text or a caller who left says nothing of it.
+            if not ticket.future.cancelled() and isinstance(ticket.future.exception(), DeadlinePassed):
                 self._admission.finished(ticket.predicted_seconds, math.inf)
             ticket.rows = []  # what stands in line would hold them until a runner comes by
 

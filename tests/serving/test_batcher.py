@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from serving.batcher import Batcher, Inferred
+from serving.caller import ANYONE
 from serving.metrics import ServingMetrics
 from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
 from tidegate.permits import Permits
@@ -397,6 +398,32 @@ def test_stages_are_timed_finer_than_a_millisecond_on_uvloop() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         inferred = runner.run(main())
     assert all(one.infer_seconds > 0 and one.queue_seconds > 0 for one in inferred)
+
+
+def test_only_what_came_too_late_counts_against_the_prediction() -> None:
+    async def scenario(b: Bench) -> None:
+        await b.batcher.submit([row(1.0)], soon())  # now the cost of a row is known
+        admission = b.batcher._admission
+        admission.observe(["x"] * 10, 10.0, 1.0)  # slow, so that predictions are worth something
+        first = await b.hold()
+        poisoned = await b.queue(row(POISON))
+        b.model.free.set()
+        await first
+        with pytest.raises(InferenceFailed):
+            await poisoned
+        assert admission._slack == 1.0
+
+        first = await b.hold()
+        ticket = b.batcher._enqueue([row(1.0)], soon(), ANYONE)
+        ticket.future.set_exception(DeadlinePassed("too late"))
+        with pytest.raises(DeadlinePassed):
+            await ticket.future
+        await asyncio.sleep(0)
+        assert admission._slack > 1.0
+        b.model.free.set()
+        await first
+
+    run(scenario)
 
 
 def test_a_run_that_hangs_is_noticed_and_given_up_with_its_core() -> None:
