@@ -30,9 +30,11 @@ def record_features(records: Sequence[Record]) -> pd.DataFrame:
 
     Records of embeddings have no probabilities: `INPUT` and `VOCABULARY` is all there is.
     """
-    frame = input_features([r.text for r in records], [r.words for r in records], [r.truncated for r in records])
+    frame = input_features(
+        [r.text for r in records], [r.row.words for r in records], [r.row.truncated for r in records]
+    )
     vocabulary = vocabulary_features(
-        [r.length for r in records], [r.words for r in records], [r.unknown for r in records]
+        [r.row.length for r in records], [r.row.words for r in records], [r.row.unknown for r in records]
     )
     if records and not records[0].scores:
         return pd.concat([frame, vocabulary], axis=1)

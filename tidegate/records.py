@@ -7,7 +7,11 @@ Serving and monitoring do not import each other; the command line gives serving 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.bundle import Manifest
 from tidegate.preprocess import Encoded
@@ -21,7 +25,8 @@ class Record:
     Attributes:
         id: prediction id, as the caller got it.
         scores: probability per label, in the bundle's order.
-        length: tokens or terms; words, unknown, truncated: see `tidegate.preprocess.Encoded`.
+        row: the text as the model took it; what monitoring counts was counted there.
+        embedding: where the model saw the text, float32 of shape (dimensions,); None where its graph does not say.
         created_at: Unix time in seconds.
     """
 
@@ -34,10 +39,8 @@ class Record:
     score: float
     abstained: bool
     scores: tuple[float, ...]
-    length: int
-    words: int
-    unknown: int
-    truncated: bool
+    row: Encoded
+    embedding: NDArray[np.float32] | None
     created_at: float
 
 
@@ -49,6 +52,7 @@ def make_records(
     rows: Sequence[Encoded],
     answers: Sequence[Answer],
     created_at: float,
+    embeddings: Sequence[NDArray[np.float32]] | None = None,
 ) -> list[Record]:
     """Records of the predictions of one request: one per text, in order; all sequences of one length."""
     return [
@@ -62,13 +66,13 @@ def make_records(
             score=answer.score,
             abstained=answer.abstained,
             scores=answer.scores,
-            length=row.length,
-            words=row.words,
-            unknown=row.unknown,
-            truncated=row.truncated,
+            row=row,
+            embedding=embedding,
             created_at=created_at,
         )
-        for prediction_id, text, row, answer in zip(ids, texts, rows, answers, strict=True)
+        for prediction_id, text, row, answer, embedding in zip(
+            ids, texts, rows, answers, embeddings if embeddings is not None else repeat(None, len(ids)), strict=True
+        )
     ]
 
 

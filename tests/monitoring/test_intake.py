@@ -3,12 +3,16 @@
 import threading
 import time
 
+import numpy as np
+
 from monitoring.intake import Intake
+from tidegate.preprocess import Encoded
 from tidegate.records import Record
 
 
 def record(text: str = "x") -> Record:
-    return Record("id", "m", 1, "v", text, "a", 0.9, False, (0.9, 0.1), 1, 1, 0, False, 0.0)
+    row = Encoded({"input_ids": np.ones(1, np.int64)}, length=1, words=1, unknown=0, truncated=False)
+    return Record("id", "m", 1, "v", text, "a", 0.9, False, (0.9, 0.1), row, None, 0.0)
 
 
 def test_what_does_not_fit_is_refused_whole() -> None:

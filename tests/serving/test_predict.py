@@ -70,7 +70,8 @@ def test_a_record_tells_monitoring_all_it_wants(tmp_path: Path) -> None:
         [record] = g.monitor.records
         assert (record.model, record.version, record.variant) == ("wordpieces", 1, "fp32")
         assert (record.text, record.label, record.abstained) == ("profit zebra rises", "positive", False)
-        assert (record.length, record.words, record.unknown, record.truncated) == (5, 3, 1, False)
+        row = record.row
+        assert (row.length, row.words, row.unknown, row.truncated) == (5, 3, 1, False)
         assert record.score == max(record.scores)
         assert len(record.scores) == 3
 
