@@ -152,7 +152,7 @@ def test_records_hold_features_of_texts_and_no_vectors(tmp_path: Path) -> None:
         await ask(running, {"inputs": [UP, LONG]})
         first, second = running.monitor.records
         assert (first.label, first.scores, first.score) == ("", (), 0.0)
-        assert (first.length, second.truncated) == (4, True)
+        assert (first.row.length, second.row.truncated) == (4, True)
         known = set(record_features(running.monitor.records).columns)
         assert {feature.name for feature in load_reference(bundle).features} <= known
 
