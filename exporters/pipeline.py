@@ -31,7 +31,10 @@ from tidegate.tasks import decide_all
 from tidegate.tunings import TIE
 
 Say = Callable[[str], None]
-BuildReference = Callable[[Sequence[str], Sequence[tuple[str, Encoded]], Sequence[Record], Path], None]
+Answered = Sequence[tuple[Record, str]]  # each with its true label
+BuildReference = Callable[
+    [Sequence[str], Sequence[tuple[str, Encoded]], Sequence[Record], Sequence[str], Answered, Path], None
+]
 
 # What a rewriting in reduced precision aims at; the gate itself asks for less (`verify.MIN_AGREEMENT`).
 GOOD_AGREEMENT = 0.995
@@ -243,9 +246,9 @@ def _build_reference(plan: Plan, chosen: Candidate, folder: Path, build: BuildRe
         Bundle(folder, draft_manifest(plan, chosen.variant)), choose("cpu", ()), variant=chosen.variant.name
     )
     texts = [text for text, _ in training]
-    build(
-        plan.draft.labels, list(zip(texts, engine.encode(texts), strict=True)), _records(plan, chosen, engine), folder
-    )
+    truths = [label for _, label in plan.evaluation] if plan.draft.labels else []
+    encoded = list(zip(texts, engine.encode(texts), strict=True))
+    build(plan.draft.labels, encoded, _records(plan, chosen, engine), truths, [], folder)
 
 
 def _records(plan: Plan, chosen: Candidate, engine: Engine) -> list[Record]:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from monitoring import windows
-from monitoring.drift import CONFIRM_WINDOWS, confirmed
+from monitoring.alarm import CONFIRM_DRIFTED, CONFIRM_WINDOWS, Verdict
 from monitoring.windows import Key
 from tidegate.errors import ItemNotFound
 from tidegate.store import alerts as table
@@ -36,26 +36,25 @@ class Alert:
         return {"event": "drift_alert", "text": self.message, "relabel_items_queued": queued} | asdict(self)
 
 
-def open_if_due(connection: Connection, key: Key, at: float) -> tuple[Alert, list[int]] | None:
+def open_if_due(connection: Connection, key: Key, at: float, verdict: Verdict) -> tuple[Alert, list[int]] | None:
     """Open an alert when the last windows call for one and none is open.
 
     Returns:
         The alert and the ids of the windows that drifted, furthest from the reference first, or None.
     """
-    if is_open(connection, key):
+    if is_open(connection, key) or not verdict.causes:
         return None
     rows = windows.last_closed(connection, key, since=_acknowledged_at(connection, key))
-    if not confirmed([row.status for row in rows]):
+    if "window" in verdict.causes and sum(row.status == "drift" for row in rows) < CONFIRM_DRIFTED:
         return None
-    drifted = [row for row in rows if row.status == "drift"]
+    drifted = [row for row in rows if row.status == "drift"] or rows[-1:]
     alert = _insert(connection, key, drifted[-1], len(drifted), at)
     return alert, [row.id for row in sorted(drifted, key=_distance, reverse=True)]
 
 
 def _distance(window: Row[Any]) -> float:
     """How many times its threshold a window's worst feature is away from the reference."""
-    worst = window.features[0]
-    return float(worst["score"] / worst["threshold"])
+    return float(window.surprise)
 
 
 def is_open(connection: Connection, key: Key) -> bool:

@@ -1,21 +1,21 @@
-"""Bins: what is known of one feature's reference distribution, and how far a window lies from it.
+"""Bins: what is known of one feature's reference distribution.
 
 Edges stand between distinct reference values, so that no value in common use falls on one and ties cost
 nothing; two more stand just outside the reference range, so that values never seen before have a place.
-Before: `features`; after: `calibration` (how far is normal) and `drift` (how far is this window).
-Sources: Kolmogorov-Smirnov distance at fixed points; total variation for classes.
+Before: `features`; after: `layout`, which counts rows per bin.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tidegate.bundle import Part
+from tidegate.errors import InvalidInput
 
-QUANTILE_EDGES = 20  # KS over 20 quantiles loses under 5 % of the distance; more only makes files larger
+QUANTILE_EDGES = 20  # a cumulative distribution at 20 quantiles loses under 5 % of a distance; more makes files larger
 
 
 class FeatureBins(Part):
@@ -26,50 +26,47 @@ class FeatureBins(Part):
     categories: tuple[str, ...] = Field((), description="Classes; one more bin, the last, holds any other.")
     shares: tuple[float, ...] = Field(description="Reference share per bin; they sum to 1.")
     rows: int = Field(ge=1, description="Reference rows.")
-    mean: float | None = Field(None, description="Reference mean of a number.")
+    centers: tuple[float, ...] = Field((), description="Of a number: mean reference value per bin; an edge where none.")
+    watched: bool = Field(
+        True, description="Whether it may raise a drift alarm; contracts may rest on it all the same."
+    )
 
-    def distance(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Distance of distributions over the bins from the reference, in [0, 1].
+    @property
+    def width(self) -> int:
+        """How many bins."""
+        return len(self.shares)
 
-        Args:
-            shares: shape (..., bins), summing to 1 along the last axis.
-
-        Returns:
-            Shape (...). Numbers: largest gap of the cumulative distributions (Kolmogorov-Smirnov). Classes:
-            share of rows that would have to change class (total variation).
-        """
-        gaps = shares - np.asarray(self.shares)
-        if self.categories:
-            variation: NDArray[np.float64] = np.abs(gaps).sum(axis=-1) / 2.0
-            return variation
-        steps: NDArray[np.float64] = np.abs(np.cumsum(gaps, axis=-1)).max(axis=-1)
-        return steps
-
-    def assign(self, values: pd.Series) -> NDArray[np.int64]:
-        """Bin of each value, shape (len(values),)."""
+    def assign(self, values: NDArray[Any]) -> NDArray[np.int64]:
+        """Bin of each value, shape (len(values),); a missing number (NaN) falls beyond the last edge."""
         if self.categories:
             place = {name: index for index, name in enumerate(self.categories)}
-            return np.array([place.get(value, len(place)) for value in values], dtype=np.int64)
-        return np.searchsorted(self.edges, values.to_numpy(np.float64), side="right").astype(np.int64)
-
-    def from_cumulative(self, cumulative: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shares per bin from the share below each edge."""
-        return np.diff(cumulative, prepend=0.0, append=1.0)
-
-    def from_counts(self, counts: Mapping[str, int]) -> NDArray[np.float64]:
-        """Shares per bin from rows per class."""
-        known = [float(counts.get(name, 0)) for name in self.categories]
-        rows = np.array([*known, float(sum(counts.values())) - sum(known)])
-        shares: NDArray[np.float64] = rows / max(rows.sum(), 1.0)
-        return shares
+            return np.array([place.get(value, len(place)) for value in values.tolist()], dtype=np.int64)
+        return np.searchsorted(self.edges, values, side="right").astype(np.int64)
 
 
-def numeric_bins(name: str, values: NDArray[np.float64]) -> FeatureBins:
-    """Bins of a number from its reference values, shape (rows,), rows >= 1, finite."""
-    edges = _edges(values)
+def numeric_bins(name: str, values: NDArray[np.float64], *, watched: bool = True) -> FeatureBins:
+    """Bins of a number from its reference values, shape (rows,), rows >= 1; NaN where one is missing.
+
+    Raises:
+        InvalidInput: no value is finite.
+    """
+    known = values[np.isfinite(values)]
+    if not len(known):
+        raise InvalidInput(f"column {name!r} has no finite number among {len(values)} reference rows; leave it out")
+    edges = _edges(known)
     index = np.searchsorted(edges, values, side="right")
     shares = np.bincount(index, minlength=len(edges) + 1) / len(values)
-    return FeatureBins(name=name, edges=tuple(edges), shares=tuple(shares), rows=len(values), mean=float(values.mean()))
+    sums = np.bincount(index, weights=np.nan_to_num(values, nan=edges[-1]), minlength=len(edges) + 1)
+    beside = np.array([edges[0], *edges])  # where no reference value tells better
+    centers = np.divide(sums, shares * len(values), out=beside, where=shares > 0)
+    return FeatureBins(
+        name=name,
+        edges=tuple(edges),
+        shares=tuple(shares.tolist()),
+        rows=len(values),
+        centers=tuple(centers.tolist()),
+        watched=watched,
+    )
 
 
 def category_bins(name: str, values: Sequence[str], categories: Sequence[str]) -> FeatureBins:

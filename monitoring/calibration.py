@@ -1,146 +1,249 @@
-"""Calibration: how far a window of n drift-free rows lies from the reference, per feature and jointly.
+"""Calibration: how far drift-free windows of n rows lie from the reference, and what limit keeps a stated alarm rate.
 
-Two-stage bootstrap of held-out *documents* (rows stay whole, so dependence between features is kept): draw
-the evaluation set anew, then a window from that draw, and measure its distances to the fixed reference. The
-first stage is what a plain bootstrap forgets: the held-out rows are themselves a sample, and without it the
-alarm rate was seven times the stated one at n=500. Features are made comparable by their own 99 % quantile,
-and the quantile of the largest of them controls the family (Westfall & Young 1993, max-T).
-Runs at export (2 s for 800 documents), before `reference`; read by `drift`.
+Two-stage bootstrap of held-out *documents* (rows stay whole, so dependence between features is kept): draw a world, the
+held-out set anew, then a stream of windows from that world, and measure their distances to the fixed reference. The
+first stage is what a plain bootstrap forgets: the held-out rows are themselves a sample, and every window of a model
+shares their luck. Distances become comparable by their own mean and spread; the largest of all features controls the
+family (Westfall & Young 1993, max-T); and since worlds are kept apart, the rate at which two of three windows of one
+stream exceed a limit is counted, not derived from a product. Before: `building`, at export; after: `drift`, `alarm`.
+Sources: Wilson & Hilferty 1931 (a gamma variable's cube root is nearly normal); Lowry et al. 1992 (multivariate EWMA).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from monitoring.bins import FeatureBins
+from monitoring.layout import Distances, Floats, Layout
 from tidegate.bundle import Part
 
-MIN_DOCUMENTS = 50  # below it the 99 % quantile of a distance is a guess
+MIN_DOCUMENTS = 50  # below it nobody knows what is normal
 MIN_ROWS = 50  # below it a window shows nothing that could be believed
-SIZES = (50, 70, 100, 140, 200, 300, 450, 700, 1_000, 2_000, 5_000)
-LEVELS = (0.5, 0.9, 0.95, 0.99, 0.995)
-LEVEL = 0.99  # one drift-free window in a hundred exceeds its threshold, whatever the number of features
-REPLICATES = 2_000  # 20 replicates beyond the 99 % quantile
+SIZES = (50, 200, 1_000, 5_000, 1_000_000)  # what lies between is nearly straight in 1 / rows
+RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 1e-5, 1e-6)  # false alarms a window
+LIMITED = 4  # sizes of windows; the last size is for slow windows, which remember many
+WORLDS, STREAM = 150, 48  # streams, and windows of each: 7,200 windows a size
+MAX_DOCUMENTS = 2_000  # more would cost time and move limits by under 1 %
 SEED = 20_261
-MAX_DOCUMENTS = 4_000  # more would cost time and move thresholds by under 1 %
+FORGET = 0.1  # of the slow window: it remembers some 19 windows
+SETTLED = 3  # windows after which the slow one is judged
 _RARE = 20  # from some 20 occurrences on the bootstrap and Jeffreys' posterior agree to a few per cent
-_CHUNK = 250  # replicates at a time: 250 x 4,000 counts are 8 MB
+_SEEN = 12  # alarms that a simulated rate must rest on; rarer ones are extrapolated
 
 
 class Calibration(Part):
-    """`drift.json`, the null distribution: how far drift-free windows lie from the reference.
+    """The null distribution, a small grid; empty where there were too few documents.
 
-    Arrays: `null[feature][size][level]` are quantiles of one feature's distance, `family[size][level]` those
-    of the largest ratio of a distance to its feature's 99 % quantile.
+    Attributes of grids: `mean[size][feature]` and `deviation[size][feature]` of the distances of drift-free windows;
+    `window[size][rate]` and `slow[size][rate]` are limits of the family's surprise for a rate of alarms per window.
     """
 
     documents: int = Field(0, description="Held-out rows behind it.")
     seed: int = SEED
-    replicates: int = REPLICATES
-    levels: tuple[float, ...] = LEVELS
-    sizes: tuple[int, ...] = Field((), description="Window sizes; empty when there were too few documents.")
-    null: dict[str, tuple[tuple[float, ...], ...]] = Field(default_factory=dict)
-    family: tuple[tuple[float, ...], ...] = ()
+    sizes: tuple[int, ...] = ()
+    rates: tuple[float, ...] = RATES
+    mean: tuple[tuple[float, ...], ...] = ()
+    deviation: tuple[tuple[float, ...], ...] = ()
+    window: tuple[tuple[float, ...], ...] = ()
+    slow: tuple[tuple[float, ...], ...] = ()
 
-    def threshold(self, feature: str, rows: int) -> float:
-        """Distance that the feature exceeds in a window of `rows` rows only when something has changed.
+    def surprise(self, distances: Floats, rows: float) -> Floats:
+        """Distances (..., features) of windows of `rows` rows in standard deviations of drift-free ones."""
+        return standardised(distances, self._at(self.mean, rows), self._at(self.deviation, rows))
 
-        The chance that any feature at all does so without drift is 1 - `LEVEL`. Interpolated in 1/sqrt(rows),
-        in which distances are nearly straight; beyond the last size, that of the last size.
-        """
-        at = self.levels.index(LEVEL)
-        own = self._interpolate([row[at] for row in self.null[feature]], rows)
-        return own * self._interpolate([row[at] for row in self.family], rows)
+    def threshold(self, limit: float, rows: float) -> Floats:
+        """Distance of each feature at which its surprise is `limit`, (features,)."""
+        mean, shape = _shape(self._at(self.mean, rows), self._at(self.deviation, rows))
+        root = 1.0 - 1.0 / (9.0 * shape) + limit / (3.0 * np.sqrt(shape))
+        distance: Floats = mean * np.maximum(root, 0.0) ** 3
+        return distance
 
-    def _interpolate(self, values: Sequence[float], rows: int) -> float:
-        places = 1.0 / np.sqrt(np.array(self.sizes[::-1], dtype=np.float64))
-        return float(np.interp(1.0 / np.sqrt(rows), places, values[::-1]))
+    def window_limit(self, rows: float, rate: float) -> float:
+        """Surprise that two of three windows exceed at most `rate` times a window without drift."""
+        return self._limit(self.window, rows, rate)
+
+    def slow_limit(self, rows: float, rate: float) -> float:
+        """The same of the slow window, `rows` being those of the windows that it is fed with."""
+        return self._limit(self.slow, rows, rate)
+
+    def _limit(self, table: Sequence[Sequence[float]], rows: float, rate: float) -> float:
+        limits = self._at(table, rows)
+        return float(np.interp(-np.log10(rate), -np.log10(self.rates), limits))
+
+    def _at(self, table: Sequence[Sequence[float]], rows: float) -> Floats:
+        """A row of a grid, interpolated in 1 / rows; beyond its ends, that of its ends."""
+        places = 1.0 / np.array(self.sizes[: len(table)][::-1], dtype=np.float64)
+        columns = np.array(table[::-1]).T
+        return np.array([np.interp(1.0 / rows, places, column) for column in columns])
 
 
-def calibrate(documents: pd.DataFrame, features: Sequence[FeatureBins], *, seed: int = SEED) -> Calibration:
+def calibrate(documents: NDArray[np.float32], layout: Layout, distances: Distances, *, seed: int = SEED) -> Calibration:
     """Learn the null distribution from held-out rows that are like what the live model will see.
 
     Args:
-        documents: one row a held-out document, a column for each feature.
-        features: the reference that windows are compared with.
+        documents: `layout.matrix` of the held-out rows, (documents, width).
+        layout: of the matrix.
+        distances: from the reference that windows are compared with.
         seed: of the bootstrap.
     """
     if len(documents) < MIN_DOCUMENTS:
         return Calibration(documents=len(documents), seed=seed)
     rng = np.random.default_rng(seed)
-    rows = _spread(documents)
-    null, family = [], []
-    for size in SIZES:
-        distances = np.concatenate(list(_distances(rows, features, size, rng)))  # (replicates, features)
-        quantiles = _quantiles(distances) + 0.5 / size  # half a row: no threshold on a value windows can take
-        floors = [_floor(f.assign(rows[f.name]), f, size, rng) + 0.5 / size for f in features]
-        own = np.maximum(quantiles[LEVELS.index(LEVEL)], floors)  # (features,)
-        quantiles[LEVELS.index(LEVEL)] = own
-        null.append(quantiles)
-        family.append(tuple(_quantiles((distances / own).max(axis=1)).tolist()))
-    stacked = np.stack(null)  # (sizes, levels, features)
-    return Calibration(
-        documents=len(rows),
+    worlds = Worlds(_spread(documents), layout, rng)
+    sampled = [_sample(worlds, distances, size) for size in SIZES]
+    moments = [(one.alone.mean(axis=(0, 1)), one.alone.std(axis=(0, 1))) for one in sampled]
+    grid = Calibration(
+        documents=len(documents),
         seed=seed,
         sizes=SIZES,
-        null={f.name: tuple(map(tuple, stacked[:, :, i].tolist())) for i, f in enumerate(features)},
-        family=tuple(family),
+        mean=tuple(tuple(mean.tolist()) for mean, _ in moments),
+        deviation=tuple(tuple(deviation.tolist()) for _, deviation in moments),
     )
+    windows, slows = [], []
+    for size, one in zip(SIZES[:LIMITED], sampled, strict=False):
+        windows.append(_window_limits(layout.family(grid.surprise(one.alone, size))))
+        worth = enumerate(remembered(size, STREAM))
+        steps = [layout.family(grid.surprise(one.slow[:, step], rows)) for step, rows in worth]
+        slows.append(_slow_limits(np.stack(steps, axis=1)))
+    return grid.model_copy(update={"window": tuple(windows), "slow": tuple(slows)})
 
 
-def _distances(
-    documents: pd.DataFrame, features: Sequence[FeatureBins], size: int, rng: np.random.Generator
-) -> Iterator[NDArray[np.float64]]:
-    """Distances of drift-free windows of `size` rows, in chunks of shape (replicates, features)."""
-    count = len(documents)
-    marks = [np.eye(len(f.shares), dtype=np.float32)[f.assign(documents[f.name])] for f in features]
-    ends = np.cumsum([mark.shape[1] for mark in marks])[:-1]
-    table = np.hstack(marks)  # (documents, bins of all features): 1 where a document falls
-    for _ in range(0, REPLICATES, _CHUNK):
-        worlds = rng.multinomial(count, np.full(count, 1.0 / count), size=_CHUNK) / count
-        windows = rng.multinomial(size, worlds)  # (replicates, documents)
-        shares = (windows.astype(np.float32) @ table).astype(np.float64) / size
-        parts = np.split(shares, ends, axis=1)
-        yield np.stack([f.distance(part) for f, part in zip(features, parts, strict=True)], axis=1)
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """Distances of drift-free windows, each (WORLDS, STREAM, features): alone, and of the slow window after each."""
+
+    alone: Floats
+    slow: Floats
 
 
-def _floor(places: NDArray[np.int64], bins: FeatureBins, size: int, rng: np.random.Generator) -> float:
-    """Distance that rows of a rare kind alone may cause in a drift-free window.
+def _sample(worlds: "Worlds", distances: Distances, size: int) -> _Sampled:
+    alone, slow = [], []
+    for world in range(WORLDS):
+        sums = worlds.windows(world, size)  # (STREAM, width)
+        alone.append(distances.of(float(size), sums))
+        weights = (1.0 - FORGET) ** np.arange(STREAM)
+        slow.append(distances.of(size * np.cumsum(weights), forgetting(sums)))
+    return _Sampled(np.stack(alone), np.stack(slow))
 
-    A bootstrap cannot draw what did not occur, and draws too evenly what occurred a few times. Under Jeffreys'
-    prior the rate of a kind seen in k of m documents is Beta(k + 1/2, m - k + 1/2), and its rows in a window
-    are binomial. Kinds are either side of an edge, or a class, with k or m - k below `_RARE`.
 
-    Args:
-        places: bin of each held-out document, shape (documents,).
-        bins: the feature's reference.
-        size: rows of the window.
-        rng: random numbers.
+def forgetting(sums: Floats) -> Floats:
+    """The slow window after each of a stream's windows, both (STREAM, width)."""
+    remembered = sums.copy()
+    for step in range(1, len(sums)):
+        remembered[step] += (1.0 - FORGET) * remembered[step - 1]
+    return remembered
+
+
+def remembered(size: float, steps: int) -> list[float]:
+    """Rows that a slow window is worth after each of `steps` windows: (sum of weights)^2 / sum of squared weights."""
+    weights = (1.0 - FORGET) ** np.arange(steps)
+    worth: Floats = size * np.cumsum(weights) ** 2 / np.cumsum(weights**2)
+    return list(worth.tolist())
+
+
+def standardised(distances: Floats, mean: Floats, deviation: Floats) -> Floats:
+    """Distances as standard normal variables would be: a gamma variable's cube root is nearly normal."""
+    center, shape = _shape(mean, deviation)
+    roots = np.cbrt(distances / center)
+    surprise: Floats = (roots - (1.0 - 1.0 / (9.0 * shape))) * 3.0 * np.sqrt(shape)
+    return surprise
+
+
+def _shape(mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
+    """Mean and shape of the gamma distribution with that mean and deviation."""
+    center = np.maximum(mean, 1e-12)
+    return center, np.clip((center / np.maximum(deviation, 1e-12)) ** 2, 0.05, 1e4)
+
+
+class Worlds:
+    """Drift-free populations, drawn from held-out documents, and windows drawn from them."""
+
+    def __init__(self, documents: NDArray[np.float32], layout: Layout, rng: np.random.Generator) -> None:
+        self._documents = documents
+        self._rng = rng
+        count = len(documents)
+        self._drawn = rng.integers(0, count, size=(WORLDS, count))  # documents of each world
+        counted = [block for block in layout.blocks if block.kind in ("number", "class")]
+        self._rare = [rare for block in counted for rare in self._rare_places(block.start, block.stop)]
+        self._rates = [rng.beta(k + 0.5, count - k + 0.5, size=WORLDS) for _, _, k in self._rare]
+
+    def windows(self, world: int, size: int) -> Floats:
+        """Sums of STREAM windows of `size` rows, (STREAM, width)."""
+        sums = (self._counts(world, size) @ self._documents).astype(np.float64)
+        for (place, common, _), rates in zip(self._rare, self._rates, strict=True):
+            drawn = self._rng.binomial(size, rates[world], size=STREAM)
+            sums[:, common] = np.maximum(sums[:, common] + sums[:, place] - drawn, 0.0)
+            sums[:, place] = drawn
+        return sums
+
+    def _counts(self, world: int, size: int) -> NDArray[np.float32]:
+        """How often each document is in each window, (STREAM, documents)."""
+        count = len(self._documents)
+        if size <= count // 2:
+            places = self._drawn[world][self._rng.integers(0, count, size=(STREAM, size))]
+            flat = (np.arange(STREAM)[:, None] * count + places).ravel()
+            return np.bincount(flat, minlength=STREAM * count).reshape(STREAM, count).astype(np.float32)
+        expected = (np.bincount(self._drawn[world], minlength=count) * (size / count)).astype(np.float32)
+        # Large counts are nearly normal, and normal numbers are ten times cheaper; their sum is set to `size`.
+        noise = self._rng.standard_normal((STREAM, count), dtype=np.float32) * np.sqrt(expected)
+        noise -= noise.sum(axis=1, keepdims=True) * (expected / size)
+        noise += expected
+        return noise
+
+    def _rare_places(self, start: int, stop: int) -> list[tuple[int, int, float]]:
+        """Places of a block that few documents fall into: the place, that of most documents, how many.
+
+        A bootstrap cannot draw what did not occur, so these are drawn anew: under Jeffreys' prior the rate of a kind
+        seen in k of m documents is Beta(k + 1/2, m - k + 1/2).
+        """
+        seen = self._documents[:, start:stop].sum(axis=0)
+        common = int(seen.argmax())
+        return [(start + at, start + common, float(k)) for at, k in enumerate(seen) if k < _RARE and at != common]
+
+
+def _window_limits(surprise: Floats) -> tuple[float, ...]:
+    """Limit for each of RATES, from the surprise of windows (worlds, stream).
+
+    Two of three windows are beyond it, and were not just before, 2 p^2 (1 - p)^2 times a window in a world where one
+    is with chance p; the unbiased estimate of that product over the windows of a world uses every pair of them.
     """
-    counts = np.bincount(places, minlength=len(bins.shares))
-    shares = np.asarray(bins.shares)
-    if not bins.categories:
-        counts, shares = np.cumsum(counts)[:-1], np.cumsum(shares)[:-1]  # below each edge
-    kinds = {(int(k), float(share)) for k, share in zip(counts, shares, strict=True)}
-    distances = [0.0]
-    for seen, share in sorted(kind for kind in kinds if min(kind[0], len(places) - kind[0]) < _RARE):
-        rates = rng.beta(seen + 0.5, len(places) - seen + 0.5, size=REPLICATES)
-        gaps = np.abs(rng.binomial(size, rates) / size - share)
-        distances.append(float(np.quantile(gaps, LEVEL, method="higher")))
-    return max(distances)
+    candidates = _candidates(surprise)
+    beyond = (surprise[None] > candidates[:, None, None]).sum(axis=2).astype(np.float64)  # (candidates, worlds)
+    rest, length = surprise.shape[1] - beyond, surprise.shape[1]
+    draws = length * (length - 1) * (length - 2) * (length - 3)
+    rates = 2.0 * (beyond * (beyond - 1) * rest * (rest - 1)).mean(axis=1) / draws
+    return _invert(candidates, rates, _SEEN / surprise.size)
 
 
-def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Quantiles at `LEVELS` along the first axis, none understated: shape (levels, ...)."""
-    result: NDArray[np.float64] = np.quantile(values, LEVELS, axis=0, method="higher")
-    return result
+def _slow_limits(surprise: Floats) -> tuple[float, ...]:
+    """Limit for each of RATES, from the surprise of slow windows (worlds, stream): an alarm is a step across it."""
+    candidates = _candidates(surprise)
+    before, after = surprise[:, SETTLED - 1 : -1], surprise[:, SETTLED:]
+    steps = [((after > limit) & (before <= limit)).mean() for limit in candidates]
+    return _invert(candidates, np.array(steps), _SEEN / after.size)
 
 
-def _spread(documents: pd.DataFrame) -> pd.DataFrame:
+def _candidates(surprise: Floats) -> Floats:
+    return np.unique(np.quantile(surprise, 1.0 - np.geomspace(0.5, 1.0 / surprise.size, 100)))
+
+
+def _invert(limits: Floats, rates: Floats, lowest: float) -> tuple[float, ...]:
+    """Limits for RATES from a falling curve; a straight line in log(rate) beyond what was simulated."""
+    peak = int(rates.argmax())  # a very low limit is always exceeded, which is one alarm, not many
+    limits, rates = limits[peak:], rates[peak:]
+    solid = rates >= lowest
+    limits, logs = limits[solid], -np.log10(rates[solid])
+    tail = logs >= logs[-1] - 0.7
+    slope = max(float(np.polyfit(logs[tail], limits[tail], 1)[0]), 0.1) if tail.sum() > 2 else 1.0
+    wanted = -np.log10(np.array(RATES))
+    inside = np.interp(wanted, logs, limits)
+    return tuple(np.where(wanted > logs[-1], limits[-1] + slope * (wanted - logs[-1]), inside).tolist())
+
+
+def _spread(documents: NDArray[np.float32]) -> NDArray[np.float32]:
     """All documents, or `MAX_DOCUMENTS` of them at even distances."""
     if len(documents) <= MAX_DOCUMENTS:
         return documents
-    return documents.iloc[np.linspace(0, len(documents) - 1, MAX_DOCUMENTS).round().astype(int)]
+    return documents[np.linspace(0, len(documents) - 1, MAX_DOCUMENTS).round().astype(int)]

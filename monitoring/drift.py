@@ -1,26 +1,19 @@
 """Drift: the distance of one window from the reference, feature by feature, against calibrated thresholds.
 
-Before: a window's profile (`windows`) and the bundle's `reference`; after: `alerts`. A window whose every
-distance stays below its threshold is `ok`; one with any above is `drift`, which happens to one drift-free
-window in a hundred; so an alert asks for two of the last three (`confirmed`). Below 50 rows, or without
-calibration, a window is `insufficient`: nothing is claimed about it.
+Before: a window's summary (`windows`) and the bundle's `reference`; after: `alarm`. A window whose largest surprise
+stays below the limit is `ok`; one above is `drift`, and what an alarm makes of it is `alarm`'s business. Below 50
+rows, or without calibration, a window is `insufficient`: nothing is claimed about it.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from monitoring import profiles
-from monitoring.bins import FeatureBins
 from monitoring.calibration import MIN_ROWS
+from monitoring.layout import Block
 from monitoring.reference import Reference
+from monitoring.summary import Summary
 
 Status = Literal["ok", "drift", "insufficient"]
-CONFIRM_WINDOWS = 3
-CONFIRM_DRIFTED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,68 +21,73 @@ class FeatureScore:
     """One feature of one window.
 
     Attributes:
-        score: distance from the reference, in [0, 1].
+        score: distance from the reference, 0 or more; see `layout.Distances`.
         threshold: what the score exceeds only when something has changed, at this number of rows.
-        drifted: score > threshold.
-        reference: mean in the reference; for the class, share per class.
+        surprise: the score in standard deviations of drift-free windows of this size.
+        drifted: surprise > the window's limit; never of a feature that is not watched.
+        reference: mean in the reference; for classes, share per class; None where there is nothing to show.
         window: the same of the window.
     """
 
     name: str
     score: float
     threshold: float
+    surprise: float
     drifted: bool
-    reference: float | dict[str, float]
-    window: float | dict[str, float]
+    reference: float | dict[str, float] | None
+    window: float | dict[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
 class WindowScore:
-    """One window; `features` is empty when insufficient, else sorted by score / threshold, worst first."""
+    """One window; `features` is empty when insufficient, else sorted by surprise, worst first.
+
+    Attributes:
+        surprise: the largest of the watched features.
+        limit: what it was held against.
+    """
 
     status: Status
     features: tuple[FeatureScore, ...] = ()
+    surprise: float = 0.0
+    limit: float = 0.0
 
     def document(self) -> list[dict[str, Any]]:
         """The features as JSON takes them."""
         return [asdict(feature) for feature in self.features]
 
 
-def score(profile: profiles.Profile, reference: Reference) -> WindowScore:
-    """Score a window's profile; runs in the writer thread, as everything that touches whylogs."""
-    if not reference.calibration.sizes:
+def score(summary: Summary, reference: Reference, limit: float, worth: float | None = None) -> WindowScore:
+    """Hold a window against the reference.
+
+    Args:
+        summary: of the window.
+        reference: of its model version.
+        limit: surprise beyond which it has drifted; see `Calibration.window_limit`.
+        worth: independent rows that it is worth, where that is not its count of rows (a window that forgets).
+    """
+    rows = summary.rows if worth is None else worth
+    if not reference.calibrated or rows < MIN_ROWS:
         return WindowScore("insufficient")
-    rows = profiles.row_count(profile, reference.features[0].name)  # embeddings have no label to count
-    if rows < MIN_ROWS:
-        return WindowScore("insufficient")
-    features = [_score_feature(profile, bins, reference, rows) for bins in reference.features]
-    features.sort(key=lambda feature: feature.score / feature.threshold, reverse=True)
-    return WindowScore("drift" if any(feature.drifted for feature in features) else "ok", tuple(features))
+    distances = reference.distances.of(summary.rows, summary.sums)
+    surprise = reference.calibration.surprise(distances, rows)
+    thresholds = reference.calibration.threshold(limit, rows)
+    features = [
+        _feature(block, reference, summary, (float(distance), float(threshold), float(one)), limit)
+        for block, distance, threshold, one in zip(
+            reference.layout.blocks, distances, thresholds, surprise, strict=True
+        )
+        if block.kind != "accuracy"
+    ]
+    features.sort(key=lambda feature: feature.surprise, reverse=True)
+    largest = float(reference.layout.family(surprise))
+    return WindowScore("drift" if largest > limit else "ok", tuple(features), largest, limit)
 
 
-def confirmed(statuses: Sequence[str]) -> bool:
-    """Whether windows, oldest first, call for an alert: two of the last three drifted."""
-    return list(statuses[-CONFIRM_WINDOWS:]).count("drift") >= CONFIRM_DRIFTED
-
-
-def _score_feature(profile: profiles.Profile, bins: FeatureBins, reference: Reference, rows: int) -> FeatureScore:
-    shares = _shares(profile, bins)
-    distance = float(bins.distance(shares))
-    threshold = reference.calibration.threshold(bins.name, rows)
-    if bins.categories:
-        before, now = _by_category(bins, np.asarray(bins.shares)), _by_category(bins, shares)
-        return FeatureScore(bins.name, distance, threshold, distance > threshold, before, now)
-    mean = profiles.mean(profile, bins.name)
-    return FeatureScore(bins.name, distance, threshold, distance > threshold, bins.mean or 0.0, mean)
-
-
-def _shares(profile: profiles.Profile, bins: FeatureBins) -> NDArray[np.float64]:
-    if bins.categories:
-        return bins.from_counts(profiles.category_counts(profile, bins.name))
-    return bins.from_cumulative(profiles.cumulative_shares(profile, bins.name, bins.edges))
-
-
-def _by_category(bins: FeatureBins, shares: NDArray[np.float64]) -> dict[str, float]:
-    """Share per class; `other` stands for classes that the reference does not know, when there are any."""
-    known = dict(zip(bins.categories, map(float, shares), strict=False))
-    return known | ({"other": float(shares[-1])} if shares[-1] > 0 else {})
+def _feature(
+    block: Block, reference: Reference, summary: Summary, scored: tuple[float, float, float], limit: float
+) -> FeatureScore:
+    distance, threshold, surprise = scored
+    before, now = reference.shown(block, reference.summary), reference.shown(block, summary)
+    drifted = block.watched and surprise > limit
+    return FeatureScore(block.feature, distance, threshold, surprise, drifted, before, now)

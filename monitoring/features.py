@@ -1,84 +1,155 @@
-"""Numbers derived from texts and predictions: all that profiles ever see of a request.
+"""Numbers derived from texts and predictions: all that summaries and profiles ever see of a request.
 
-Pure functions from texts, encodings and probabilities to a frame of float64 columns plus the class label; no
-column can be turned back into a text. Before: `tidegate.records`; after: `profiles` and `calibration`.
+Pure functions from records to `Rows`, columns of derived numbers, whole batches at a time; no column can be turned
+back into a text. Before: `tidegate.records`; after: `summary` (exact sums), `profiles` (whylogs), `calibration`.
 Which reference a feature is compared with follows from what it depends on: `INPUT` on the text alone (training
 texts), `VOCABULARY` and `PREDICTION` on what was fitted to the training texts (evaluation split).
 Source for margin and entropy as monitored quantities: Rabanser et al. 2019, "Failing Loudly".
 """
 
-import unicodedata
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from monitoring.characters import SCRIPTS, Counts
+from monitoring.terms import project
+from tidegate.preprocess import Encoded
 from tidegate.records import Record
 
-INPUT = ("chars", "words", "digit_share", "punctuation_share", "upper_share", "non_ascii_share", "truncated")
+INPUT = (
+    "chars", "words", "digit_share", "punctuation_share", "upper_share", "non_ascii_share", "repeated_share",
+    "truncated", "empty", "duplicate",
+)  # fmt: skip
 VOCABULARY = ("tokens", "unknown_rate", "tokens_per_word")
 PREDICTION = ("top_probability", "margin", "entropy", "abstained")
 NUMERIC = INPUT + VOCABULARY + PREDICTION
+EMPTY, TRUNCATED, DUPLICATE = "empty", "truncated", "duplicate"
+SCRIPT = "script"
 LABEL = "label"
 
-_CLASSES = ("digit_share", "punctuation_share", "upper_share", "non_ascii_share")
+_NAMES = np.array(SCRIPTS)
 
 
-def record_features(records: Sequence[Record]) -> pd.DataFrame:
-    """One row a record, columns `NUMERIC` (float64) and `LABEL` (str); records may be of any one model.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some records as derived columns, all of one length.
 
-    Records of embeddings have no probabilities: `INPUT` and `VOCABULARY` is all there is.
+    Attributes:
+        numbers: name to float64 (rows,); NaN where a value is missing.
+        classes: name to str (rows,), dtype object or str.
+        scores: probability per class, float64 (rows, classes); width 0 where the model answers none.
+        tokens: ids of all rows' tokens or terms, int64, one row after the other ...
+        counts: ... and how many each row has, int64 (rows,).
+        embedding: where the model saw each text, float32 (rows, dimensions); width 0 where it does not say.
     """
-    frame = input_features(
-        [r.text for r in records], [r.row.words for r in records], [r.row.truncated for r in records]
-    )
-    vocabulary = vocabulary_features(
-        [r.row.length for r in records], [r.row.words for r in records], [r.row.unknown for r in records]
-    )
-    if records and not records[0].scores:
-        return pd.concat([frame, vocabulary], axis=1)
-    scores = np.array([r.scores for r in records], dtype=np.float64)  # (rows, classes)
-    frame = pd.concat([frame, vocabulary, prediction_features(scores, [r.abstained for r in records])], axis=1)
-    frame[LABEL] = pd.Series([r.label for r in records], dtype="str")
-    return frame
+
+    numbers: Mapping[str, NDArray[np.float64]]
+    classes: Mapping[str, NDArray[np.object_]]
+    scores: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    embedding: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """How many records."""
+        return len(self.counts)
+
+    def frame(self) -> pd.DataFrame:
+        """The numbers and classes as a frame, as whylogs takes them."""
+        text = {name: pd.Series(values, dtype="str") for name, values in self.classes.items()}
+        return pd.DataFrame({**self.numbers, **text})
 
 
-def input_features(texts: Sequence[str], words: Sequence[int], truncated: Sequence[bool]) -> pd.DataFrame:
-    """What depends on the text alone; columns `INPUT`.
+class Seen:
+    """The latest texts of a model, to know one that is sent again; not thread-safe, and each process has its own."""
 
-    Args:
-        texts: any strings, empty ones and lone surrogates included.
-        words: whitespace-separated words of each.
-        truncated: whether each was longer than the model takes.
+    def __init__(self, most: int = 1_000) -> None:
+        self._latest: deque[int] = deque(maxlen=most)
+        self._known: Counter[int] = Counter()
 
-    Shares are of characters, in [0, 1]; 0 for an empty text.
+    def again(self, text: str) -> bool:
+        """Whether the text is among the latest, but for case and white space; takes note of it."""
+        mark = hash(" ".join(text.lower().split()))
+        repeated = mark in self._known
+        if len(self._latest) == self._latest.maxlen:
+            oldest = self._latest[0]
+            self._known[oldest] -= 1
+            if not self._known[oldest]:
+                del self._known[oldest]
+        self._latest.append(mark)
+        self._known[mark] += 1
+        return repeated
+
+
+def derive(records: Sequence[Record], seen: Seen) -> Rows:
+    """The derived columns of records of one model version, one record or more.
+
+    Records of embeddings have no probabilities: input and vocabulary columns and the script is all there is.
     """
-    chars = np.array([len(text) for text in texts], dtype=np.float64)
-    columns = {"chars": chars, "words": np.asarray(words, dtype=np.float64)}
-    columns |= dict(zip(_CLASSES, _class_counts(texts) / np.maximum(chars, 1.0), strict=True))
-    columns["truncated"] = np.asarray(truncated, dtype=np.float64)
-    return pd.DataFrame(columns)
+    encoded = [record.row for record in records]
+    numbers, script = input_columns([record.text for record in records], encoded, seen)
+    numbers |= vocabulary_columns(encoded)
+    classes = {SCRIPT: script}
+    scores = np.array([record.scores for record in records], dtype=np.float64).reshape(len(records), -1)
+    if scores.shape[1]:
+        numbers |= prediction_columns(scores, [record.abstained for record in records])
+        classes[LABEL] = np.array([record.label for record in records], dtype=object)
+    tokens = [_tokens(row) for row in encoded]
+    return Rows(
+        numbers=numbers,
+        classes=classes,
+        scores=scores,
+        tokens=np.concatenate(tokens),
+        counts=np.array([len(row) for row in tokens], dtype=np.int64),
+        embedding=_embeddings(records),
+    )
 
 
-def vocabulary_features(lengths: Sequence[int], words: Sequence[int], unknown: Sequence[int]) -> pd.DataFrame:
+def input_columns(
+    texts: Sequence[str], encoded: Sequence[Encoded], seen: Seen
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.object_]]:
+    """What depends on the text alone: columns `INPUT`, and the script of each text.
+
+    Shares are of characters, in [0, 1]; 0 for an empty text. Texts may be any strings, lone surrogates included.
+    """
+    count = Counts(texts)
+    most = np.maximum(count.chars, 1.0)
+    columns = {
+        "chars": count.chars,
+        "words": np.array([row.words for row in encoded], dtype=np.float64),
+        "digit_share": count.digit / most,
+        "punctuation_share": count.punctuation / most,
+        "upper_share": count.upper / most,
+        "non_ascii_share": count.non_ascii / most,
+        "repeated_share": count.repeated / most,
+        "truncated": np.array([row.truncated for row in encoded], dtype=np.float64),
+        "empty": np.array([row.words == 0 for row in encoded], dtype=np.float64),
+        "duplicate": np.array([seen.again(text) for text in texts], dtype=np.float64),
+    }
+    return columns, _NAMES[count.script].astype(object)
+
+
+def vocabulary_columns(encoded: Sequence[Encoded]) -> dict[str, NDArray[np.float64]]:
     """What depends on the fitted vocabulary; columns `VOCABULARY`.
 
     `unknown_rate` is unknown / (length + unknown), in [0, 1): TF-IDF's length counts known terms only and a
     tokenizer's counts unknown ones too, and this is bounded and increasing in the rate for both.
     """
-    length = np.asarray(lengths, dtype=np.float64)
-    missing = np.asarray(unknown, dtype=np.float64)
-    return pd.DataFrame(
-        {
-            "tokens": length,
-            "unknown_rate": missing / np.maximum(length + missing, 1.0),
-            "tokens_per_word": length / np.maximum(np.asarray(words, dtype=np.float64), 1.0),
-        }
-    )
+    length = np.array([row.length for row in encoded], dtype=np.float64)
+    unknown = np.array([row.unknown for row in encoded], dtype=np.float64)
+    words = np.array([row.words for row in encoded], dtype=np.float64)
+    return {
+        "tokens": length,
+        "unknown_rate": unknown / np.maximum(length + unknown, 1.0),
+        "tokens_per_word": length / np.maximum(words, 1.0),
+    }
 
 
-def prediction_features(scores: NDArray[np.float64], abstained: Sequence[bool]) -> pd.DataFrame:
+def prediction_columns(scores: NDArray[np.float64], abstained: Sequence[bool]) -> dict[str, NDArray[np.float64]]:
     """What depends on the answer; columns `PREDICTION`.
 
     Args:
@@ -87,17 +158,13 @@ def prediction_features(scores: NDArray[np.float64], abstained: Sequence[bool]) 
 
     Margin is the gap between the two best; entropy is in units of log(classes), so both lie in [0, 1].
     """
-    if not len(scores):
-        return pd.DataFrame({name: np.zeros(0) for name in PREDICTION})
     ordered = np.sort(scores, axis=1)  # (rows, classes), ascending
-    return pd.DataFrame(
-        {
-            "top_probability": ordered[:, -1],
-            "margin": ordered[:, -1] - ordered[:, -2],
-            "entropy": _entropy(scores),
-            "abstained": np.asarray(abstained, dtype=np.float64),
-        }
-    )
+    return {
+        "top_probability": ordered[:, -1],
+        "margin": ordered[:, -1] - ordered[:, -2],
+        "entropy": _entropy(scores),
+        "abstained": np.asarray(abstained, dtype=np.float64),
+    }
 
 
 def margin(scores: Sequence[float]) -> float:
@@ -108,6 +175,21 @@ def margin(scores: Sequence[float]) -> float:
     return best - second
 
 
+def _tokens(row: Encoded) -> NDArray[np.int64]:
+    """Ids of the tokens (a tokenizer's) or columns of the terms (TF-IDF's)."""
+    ids: NDArray[np.int64] = row.arrays["input_ids"] if "input_ids" in row.arrays else row.arrays["indices"]
+    return ids
+
+
+def _embeddings(records: Sequence[Record]) -> NDArray[np.float32]:
+    """What the graph said of each text; for TF-IDF, which has no hidden state, a random projection of its terms."""
+    if records[0].embedding is not None:
+        return np.array([record.embedding for record in records], dtype=np.float32)
+    if "values" in records[0].row.arrays:
+        return project([(row.arrays["indices"], row.arrays["values"]) for row in (record.row for record in records)])
+    return np.zeros((len(records), 0), dtype=np.float32)
+
+
 def _entropy(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shannon entropy of each row after normalising it, divided by log(classes); a row of zeros counts as 1."""
     classes = scores.shape[1]
@@ -116,22 +198,3 @@ def _entropy(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     entropy: NDArray[np.float64] = np.clip(-(shares * logs).sum(axis=1) / np.log(classes), 0.0, 1.0)
     return entropy
-
-
-def _class_counts(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Characters of each class in each text, shape (len(_CLASSES), texts); one pass over all texts at once."""
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    distinct, place = np.unique(codes, return_inverse=True)
-    flags = np.array([_classify(chr(code)) for code in distinct], dtype=np.int64).reshape(-1, len(_CLASSES))
-    running = np.zeros((len(codes) + 1, len(_CLASSES)), dtype=np.int64)
-    np.cumsum(flags[place], axis=0, out=running[1:])
-    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
-    starts = np.concatenate([np.zeros(1, dtype=np.int64), ends[:-1]]) if len(texts) else ends
-    counts: NDArray[np.float64] = (running[ends] - running[starts]).T.astype(np.float64)
-    return counts
-
-
-def _classify(char: str) -> tuple[bool, ...]:
-    """Membership in `_CLASSES`; punctuation includes symbols (Unicode categories P and S)."""
-    category = unicodedata.category(char)
-    return category[0] == "N", category[0] in "PS", category == "Lu", not char.isascii()

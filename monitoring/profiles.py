@@ -21,7 +21,7 @@ from whylogs.core.metrics.metrics import Metric, MetricConfig
 from whylogs.core.preprocessing import ColumnProperties
 from whylogs.core.resolvers import Resolver
 
-from monitoring.features import LABEL
+from monitoring.features import LABEL, SCRIPT
 from tidegate.errors import InvalidInput, TidegateError
 
 # It tells each read of a profile at INFO, where it would drown what servers have to say.
@@ -32,6 +32,9 @@ Profile: TypeAlias = DatasetProfileView
 # KLL with k=1024 is exact up to about 1,000 values and within 0.4 % of rank beyond (Karnin, Lang, Liberty
 # 2016); whylogs' default of 256 is within 1.3 %, which is a visible part of a threshold at 5,000 rows.
 _CONFIG = MetricConfig(kll_k=1024, max_frequent_item_size=1024)
+
+
+_CLASSES = (LABEL, SCRIPT)
 
 
 class _Columns(TypeMapper):  # type: ignore[misc]  # whylogs ships no types
@@ -52,14 +55,14 @@ class _Sketches(Resolver):  # type: ignore[misc]
 
 
 def profile_frame(frame: pd.DataFrame) -> Profile:
-    """Profile a frame of numeric columns and, if there is one, the class label in a column named `label`.
+    """Profile a frame of numeric columns and, if there are any, classes in columns named `label` and `script`.
 
     Raises:
         InvalidInput: another column holds text; a profile would keep its raw strings.
     """
     checked = _checked(frame)
     # Complete columns are told so: looking for gaps value by value is most of what whylogs spends on a frame.
-    complete = [name for name in checked.columns if name != LABEL and not checked[name].hasnans]
+    complete = [name for name in checked.columns if name not in _CLASSES and not checked[name].hasnans]
     schema = DatasetSchema(
         types=dict.fromkeys(complete, (float, ColumnProperties.homogeneous)),
         type_mapper=_Columns(),
@@ -146,12 +149,12 @@ def warm_up() -> None:
 
 def _checked(frame: pd.DataFrame) -> pd.DataFrame:
     for name in frame.columns:
-        if name != LABEL and not pd.api.types.is_numeric_dtype(frame[name].dtype):
+        if name not in _CLASSES and not pd.api.types.is_numeric_dtype(frame[name].dtype):
             raise InvalidInput(
                 f"column {name!r} is not numeric, and a profile would keep its raw values; "
                 f"derive numbers from it (monitoring.features), or name it {LABEL!r} if it holds classes"
             )
-    return frame.astype({name: "str" if name == LABEL else "float64" for name in frame.columns})
+    return frame.astype({name: "str" if name in _CLASSES else "float64" for name in frame.columns})
 
 
 def _distribution(profile: Profile, column: str) -> Any:

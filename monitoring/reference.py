@@ -1,41 +1,118 @@
 """The reference: what a model's inputs and predictions look like when nothing has drifted.
 
 Built once at export, in the export environment, and kept in the bundle: `reference.bin` (a whylogs profile,
-mergeable and readable by whylogs itself) and `drift.json` (bins and calibration, all that scoring needs).
-Features of the text alone come from the training texts; features that depend on what was fitted to those
-texts (vocabulary, confidences) come from the evaluation split, on which nothing was fitted.
-Before: `features`; after: `calibration` here, `drift` where the model serves.
+mergeable and readable by whylogs itself), `drift.json` (bins and calibration) and `drift.npz` (sums and kernel): all
+that scoring needs. Features of the text alone come from the training texts; features that depend on what was fitted
+to those texts (vocabulary, tokens, embedding, confidences) come from the evaluation split, on which nothing was fitted.
+Before: `features`, `layout`; after: `calibration` here, `drift`, `alarm` where the model serves.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, Literal
+from functools import cached_property
+from typing import Any, Final, Literal
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from monitoring import profiles
-from monitoring.bins import FeatureBins, category_bins, numeric_bins
-from monitoring.calibration import Calibration, calibrate
-from monitoring.features import INPUT, LABEL, PREDICTION, VOCABULARY, input_features, record_features
+from monitoring.bins import FeatureBins
+from monitoring.calibration import Calibration
+from monitoring.features import Rows, Seen, derive
+from monitoring.kernel import Kernel
+from monitoring.layout import Block, Distances, Floats, Layout
+from monitoring.summary import Summary
 from tidegate.bundle import Bundle, Part, first_fault
 from tidegate.bundle_store import BundleStore
-from tidegate.errors import BundleCorrupt, InvalidInput
-from tidegate.preprocess import Encoded
+from tidegate.errors import BundleCorrupt
 from tidegate.records import Record
 
-PROFILE = "reference.bin"
 CALIBRATION = "drift.json"
-SCHEMA_VERSION: Final = 1
+ARRAYS = "drift.npz"
+SCHEMA_VERSION: Final = 2
+
+Arrays = dict[str, NDArray[Any]]
 
 
-class Reference(Part):
-    """`drift.json`: all that scoring a window needs."""
+class Document(Part):
+    """`drift.json`."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
-    features: tuple[FeatureBins, ...] = ()
+    schema_version: Literal[2] = SCHEMA_VERSION
+    labels: tuple[str, ...] = ()
+    bins: tuple[FeatureBins, ...] = ()
     calibration: Calibration = Calibration()
+
+
+class Reference:
+    """All that is needed to score windows of one model version.
+
+    Attributes:
+        document, arrays: what it is made of, as the bundle's files hold it.
+        known: whether there is anything in it.
+        layout: what the sums of its summaries mean.
+        summary: of the reference itself; `rows` is those of the evaluation split.
+        rows: reference rows behind each place of the sums, (width,).
+        calibration: what is normal.
+        by_class: sums over the evaluation rows that were answered with each label, (labels, width) ...
+        class_rows: ... and how many those are, (labels,).
+    """
+
+    def __init__(self, document: Document, arrays: Arrays) -> None:
+        self.document = document
+        self.arrays = arrays
+        self.calibration = document.calibration
+        self.known = bool(document.bins)
+        kernel = Kernel.load(arrays)
+        self.layout = Layout(document.bins, len(document.labels), kernel) if self.known else Layout.blank()
+        none = np.zeros(0)
+        self.rows: Floats = arrays.get("rows", none)
+        self.summary = Summary(float(arrays.get("evaluation_rows", np.zeros(()))), arrays.get("sums", none))
+        self.by_class: Floats = arrays.get("by_class", np.zeros((0, 0)))
+        self.class_rows: Floats = arrays.get("class_rows", none)
+        self._spread: Floats = arrays.get("spread", none)
+        self._kernel = kernel
+
+    @classmethod
+    def blank(cls) -> "Reference":
+        """Of a model that nothing is known of: its windows have rows and nothing else."""
+        return cls(Document(), {})
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether windows can be judged."""
+        return bool(self.calibration.sizes)
+
+    @cached_property
+    def distances(self) -> Distances:
+        """From this reference."""
+        return Distances(self.layout, self.summary.sums, self.rows, self._spread)
+
+    def summarise(self, records: Sequence[Record], seen: Seen) -> Summary:
+        """The sums of some records, one or more."""
+        return self.layout.summarise(derive(records, seen))
+
+    def typicality(self, rows: Rows) -> Floats:
+        """How usual each row's embedding is, (rows,): its mean kernel with the reference, in [-1, 1]; 0 without."""
+        if self._kernel is None or rows.embedding.shape[1] != len(self._kernel.center):
+            return np.zeros(len(rows))
+        block = self.layout.block("embedding")
+        mean = self.summary.sums[block.place] / self.rows[block.place]
+        typical: Floats = self._kernel.features(rows.embedding) @ mean
+        return typical
+
+    def shown(self, block: Block, summary: Summary) -> float | dict[str, float] | None:
+        """A feature's mean, or its share per class, as people read it; None of what has no such thing."""
+        rows = self.rows[block.start] if summary is self.summary else summary.rows
+        if block.kind == "softmax":
+            means = (summary.sums[block.place] / rows).tolist()
+            return dict(zip(self.document.labels, means, strict=True))
+        bins = self.layout.bins.get(block.feature)
+        if bins is None:
+            return None
+        shares = summary.sums[block.place] / rows
+        if bins.categories:
+            named = dict(zip(bins.categories, shares.tolist(), strict=False))
+            return named | ({"other": float(shares[-1])} if shares[-1] else {})
+        return float(shares @ np.asarray(bins.centers))
 
 
 class References:
@@ -58,59 +135,19 @@ class References:
         return self._read[key]
 
 
-def build_reference(
-    labels: Sequence[str],
-    training: Sequence[tuple[str, Encoded]],
-    evaluation: Sequence[Record],
-    folder: Path,
-) -> None:
-    """Write `reference.bin` and `drift.json` into a folder.
-
-    Args:
-        labels: the model's classes, in the bundle's order; none of embeddings, whose reference is of inputs alone.
-        training: training texts as the bundle encodes them.
-        evaluation: the evaluation split as the chosen variant answers it. With fewer than 50 rows the
-            reference is written without calibration, and every window will be called insufficient.
-        folder: the bundle's staging folder.
-
-    Raises:
-        InvalidInput: no training texts or no evaluation records.
-    """
-    if not training or not evaluation:
-        raise InvalidInput(
-            f"a reference needs texts: got {len(training)} training texts and {len(evaluation)} evaluation records"
-        )
-    texts = input_features(
-        [text for text, _ in training],
-        [encoded.words for _, encoded in training],
-        [encoded.truncated for _, encoded in training],
-    )
-    documents = record_features(evaluation)
-    fitted = documents[[*VOCABULARY, *PREDICTION, LABEL] if labels else list(VOCABULARY)]
-    features = _bins(texts, fitted, labels)
-    reference = Reference(features=features, calibration=calibrate(documents, features))
-    profile = profiles.merge(profiles.profile_frame(texts), profiles.profile_frame(fitted))
-    (folder / PROFILE).write_bytes(profiles.serialize(profile))
-    (folder / CALIBRATION).write_text(reference.model_dump_json())
-
-
 def load_reference(bundle: Bundle) -> Reference:
     """The reference that a verified bundle carries.
 
     Raises:
-        BundleCorrupt: the file does not fit the schema.
+        BundleCorrupt: a file does not fit the schema, or is of an earlier one.
     """
     file = bundle.file(bundle.manifest.drift_calibration)
     try:
-        return Reference.model_validate_json(file.read_bytes())
+        document = Document.model_validate_json(file.read_bytes())
+        with np.load(bundle.file(ARRAYS), allow_pickle=False) as arrays:
+            return Reference(document, dict(arrays))
     except ValidationError as error:
-        raise BundleCorrupt(
-            f"{file} does not fit schema {SCHEMA_VERSION}: {first_fault(error)}; export it again"
-        ) from None
-
-
-def _bins(texts: pd.DataFrame, fitted: pd.DataFrame, labels: Sequence[str]) -> tuple[FeatureBins, ...]:
-    from_fitted = (*VOCABULARY, *PREDICTION) if labels else VOCABULARY
-    sources = dict.fromkeys(INPUT, texts) | dict.fromkeys(from_fitted, fitted)
-    numbers = [numeric_bins(name, frame[name].to_numpy(np.float64)) for name, frame in sources.items()]
-    return (*numbers, category_bins(LABEL, fitted[LABEL].tolist(), labels)) if labels else tuple(numbers)
+        reason = first_fault(error)
+    except (OSError, ValueError) as error:
+        reason = str(error)
+    raise BundleCorrupt(f"{file} does not fit schema {SCHEMA_VERSION}: {reason}; export the bundle again")

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, select
 
 from monitoring import alerts
+from monitoring.alarm import CONFIRM_DRIFTED, CONFIRM_WINDOWS
 from monitoring.calibration import MIN_ROWS
-from monitoring.drift import confirmed
 from monitoring.windows import Key
 from tidegate.store import windows as table
 
@@ -33,7 +33,7 @@ def drift_report(database: Engine, model: str, version: int) -> dict[str, Any]:
         "model": model,
         "version": version,
         "status": scored[-1].status if scored else "insufficient",
-        "alert": open_alert or confirmed(closed),
+        "alert": open_alert or closed[-CONFIRM_WINDOWS:].count("drift") >= CONFIRM_DRIFTED,
         "detail": _detail(rows, scored),
         "windows": [_document(row) for row in rows],
         "features": scored[-1].features if scored else [],
@@ -41,9 +41,8 @@ def drift_report(database: Engine, model: str, version: int) -> dict[str, Any]:
 
 
 def _newest(connection: Connection, key: Key) -> list[Row[Any]]:
-    columns = (table.c.id, table.c.started_at, table.c.ended_at, table.c.rows, table.c.open, table.c.status)
     rows = connection.execute(
-        select(*columns, table.c.features)
+        select(table)
         .where(table.c.model == key[0], table.c.version == key[1])
         .order_by(table.c.id.desc())
         .limit(SHOWN_WINDOWS)
@@ -61,7 +60,7 @@ def _document(row: Row[Any]) -> dict[str, Any]:
         "rows": row.rows,
         "open": row.open,
         "status": row.status,
-        "ratio": worst["score"] / worst["threshold"] if worst else None,
+        "ratio": row.surprise / row.limit if row.limit else None,
         "worst": worst["name"] if worst else None,
     }
 

@@ -1,4 +1,4 @@
-"""Windows: the profile of a run of predictions of one model version, open until it is full or old enough.
+"""Windows: the sums of a run of predictions of one model version, open until it is full or old enough.
 
 The state database holds every window, the open one too, so that a killed process loses at most what it had
 not yet written and the next one goes on where it stopped. Several processes may grow the same window: they take
@@ -6,15 +6,17 @@ turns, a transaction each, and `save` succeeds only on the state it was computed
 Before: `writer`; after: `tidegate.store`, `report`.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from monitoring import profiles
-from monitoring.drift import CONFIRM_WINDOWS, WindowScore
+from monitoring.alarm import CONFIRM_WINDOWS, Verdict
+from monitoring.drift import WindowScore
 from monitoring.features import margin
+from monitoring.summary import Summary
 from monitoring.tables import insert_new, storable
 from tidegate.records import Record
 from tidegate.store import records as records_table
@@ -35,10 +37,10 @@ class Window:
     started_at: float
     ended_at: float
     rows: int
-    profile: profiles.Profile
+    summary: Summary
 
-    def grown(self, records: Sequence[Record], delta: profiles.Profile) -> Self:
-        """The window with more records and their profile in it."""
+    def grown(self, records: Sequence[Record], delta: Summary) -> Self:
+        """The window with more records and their sums in it."""
         times = [record.created_at for record in records]
         return type(self)(
             id=self.id,
@@ -47,24 +49,29 @@ class Window:
             started_at=min(self.started_at, *times),
             ended_at=max(self.ended_at, *times),
             rows=self.rows + len(records),
-            profile=profiles.merge(self.profile, delta),
+            summary=self.summary + delta,
         )
 
 
-def begin(connection: Connection, key: Key, at: float) -> Window:
-    """A new open window without rows."""
+def begin(connection: Connection, key: Key, at: float, width: int) -> Window:
+    """A new open window without rows, with sums of that width."""
     _take_turn(connection)
-    empty = profiles.empty()
+    empty = Summary.empty(width)
     model, version = key
     values: dict[str, Any] = {"model": model, "version": version, "started_at": at, "ended_at": at, "rows": 0}
-    content = {"open": True, "profile": profiles.serialize(empty), "status": "insufficient", "features": []}
+    content = {"open": True, "sums": empty.to_bytes(), **_scored(WindowScore("insufficient")), "causes": []}
     result = connection.execute(insert(table).values(**values, **content))
     key_of_row: Any = result.inserted_primary_key
-    return Window(id=key_of_row[0], **values, profile=empty)
+    return Window(id=key_of_row[0], **values, summary=empty)
 
 
-def save(connection: Connection, before: Window, after: Window, score: WindowScore, *, still_open: bool) -> bool:
-    """Write a window over the state that it grew from; False when another process has grown or closed it."""
+def save(
+    connection: Connection, before: Window, after: Window, score: WindowScore, verdict: Verdict | None = None
+) -> bool:
+    """Write a window over the state that it grew from, closed if there is a verdict on it.
+
+    False when another process has grown or closed it.
+    """
     _take_turn(connection)
     result = connection.execute(
         update(table)
@@ -73,10 +80,10 @@ def save(connection: Connection, before: Window, after: Window, score: WindowSco
             started_at=after.started_at,
             ended_at=after.ended_at,
             rows=after.rows,
-            profile=profiles.serialize(after.profile),
-            status=score.status,
-            features=score.document(),
-            open=still_open,
+            sums=after.summary.to_bytes(),
+            open=verdict is None,
+            causes=list(verdict.causes) if verdict else [],
+            **_scored(score),
         )
     )
     return bool(result.rowcount)
@@ -103,9 +110,9 @@ def read_all_open(connection: Connection) -> list[Window]:
 
 
 def last_closed(connection: Connection, key: Key, since: float) -> list[Row[Any]]:
-    """The last three closed and scored windows begun at or after a time, oldest first: id, status, features."""
+    """The last three closed and scored windows begun at or after a time, oldest first: id, status, surprise, ..."""
     rows = connection.execute(
-        select(table.c.id, table.c.status, table.c.features)
+        select(table.c.id, table.c.status, table.c.surprise, table.c.features)
         .where(
             table.c.model == key[0],
             table.c.version == key[1],
@@ -175,6 +182,15 @@ def _take_turn(connection: Connection) -> None:
         connection.execute(update(table).where(table.c.id.is_(None)).values(rows=table.c.rows))
 
 
+def _scored(score: WindowScore) -> dict[str, Any]:
+    return {
+        "status": score.status,
+        "surprise": score.surprise,
+        "limit": score.limit if math.isfinite(score.limit) else 0.0,
+        "features": score.document(),
+    }
+
+
 def _window(row: Row[Any]) -> Window:
     return Window(
         id=row.id,
@@ -183,5 +199,5 @@ def _window(row: Row[Any]) -> Window:
         started_at=row.started_at,
         ended_at=row.ended_at,
         rows=row.rows,
-        profile=profiles.deserialize(row.profile),
+        summary=Summary.from_bytes(row.sums),
     )

@@ -12,10 +12,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
-from monitoring import alerts, drift, profiles, relabel, selection, windows
+from monitoring import alerts, detectors, drift, relabel, selection, windows
+from monitoring.alarm import Verdict, limit_of
 from monitoring.alerts import Alert
 from monitoring.calibration import MIN_ROWS
-from monitoring.features import record_features
+from monitoring.features import Seen
 from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import Reference, References
 from monitoring.windows import Key, Window
@@ -48,10 +49,10 @@ class Writer:
         self._redact = Redactor.of(settings.redact)
         self._open: dict[Key, Window] = {}
         self._unreadable: set[Key] = set()
+        self._seen: dict[Key, Seen] = {}
 
     def resume(self) -> None:
-        """Warm whylogs up and take over the windows that an earlier process left open."""
-        profiles.warm_up()
+        """Take over the windows that an earlier process left open."""
         with self._database.begin() as connection:
             for window in windows.read_all_open(connection):
                 self._open[(window.model, window.version)] = window
@@ -123,9 +124,9 @@ class Writer:
             yield part
 
     def _extend(self, connection: Connection, key: Key, records: Sequence[Record]) -> Raised:
-        delta = profiles.profile_frame(record_features(records))
+        delta = self._reference(key).summarise(records, self._seen.setdefault(key, Seen()))
         while True:
-            before = self._current(connection, key, records[0].created_at)
+            before = self._current(connection, key, records[0].created_at, len(delta.sums))
             after = before.grown(records, delta)
             closing = after.rows >= self._settings.window_rows
             raised = self._save(connection, key, before, after, closing=closing, records=records)
@@ -133,9 +134,10 @@ class Writer:
                 return raised
             self._open.pop(key, None)  # another process was here first: read what it left
 
-    def _current(self, connection: Connection, key: Key, at: float) -> Window:
+    def _current(self, connection: Connection, key: Key, at: float, width: int) -> Window:
         """The open window: as remembered, else as the database has it, else a new one."""
-        return self._open.get(key) or windows.read_open(connection, key) or windows.begin(connection, key, at)
+        found = self._open.get(key) or windows.read_open(connection, key)
+        return found or windows.begin(connection, key, at, width)
 
     def _save(
         self,
@@ -148,22 +150,34 @@ class Writer:
         records: Sequence[Record] = (),
     ) -> Raised | None:
         """Score and store a window and its new records; None when the window has changed meanwhile."""
-        score = drift.score(after.profile, self._reference(key))
-        if not windows.save(connection, before, after, score, still_open=not closing):
+        reference = self._reference(key)
+        detector, closed_at = detectors.read(connection, key, len(after.summary.sums))
+        verdict: Verdict | None = None
+        if closing:
+            seconds = after.ended_at - (after.started_at if closed_at is None else closed_at)
+            detector, verdict = detector.observe(
+                after.summary, max(seconds, 0.0), reference, self._settings.false_alarm_days
+            )
+            score = verdict.window
+        else:
+            rate = detector.rate(self._settings.false_alarm_days)
+            score = drift.score(after.summary, reference, limit_of(reference, after.summary.rows, rate))
+        if not windows.save(connection, before, after, score, verdict):
             return None
         if records:
             windows.keep_records(connection, after.id, self._redacted(records))
         self._metrics.scored(key[0], score.features)
-        if not closing:
+        if verdict is None:
             self._open[key] = after
             return []
         self._open.pop(key, None)
+        detectors.write(connection, key, detector, after.ended_at)
         windows.trim(connection, key[0], self._settings.keep_windows)
-        return self._raise_if_due(connection, key)
+        return self._raise_if_due(connection, key, verdict)
 
-    def _raise_if_due(self, connection: Connection, key: Key) -> Raised:
+    def _raise_if_due(self, connection: Connection, key: Key, verdict: Verdict) -> Raised:
         now = self._clock()
-        due = alerts.open_if_due(connection, key, now)
+        due = alerts.open_if_due(connection, key, now, verdict)
         if due is None:
             return []
         alert, drifted = due
@@ -184,7 +198,7 @@ class Writer:
             if key not in self._unreadable:
                 self._unreadable.add(key)
                 log.warning("%s/%s is profiled but not scored: %s", *key, error)
-            return Reference()
+            return Reference.blank()
 
     def _show_depths(self, connection: Connection) -> None:
         for model, depth in relabel.depths(connection).items():

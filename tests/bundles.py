@@ -15,7 +15,7 @@ import onnx
 
 from exporters import verification
 from exporters.linear_graph import linear_graph
-from monitoring.reference import build_reference
+from monitoring.building import build_reference
 from tests import toy_graphs
 from tests.toy_graphs import WORDS as WORDS
 from tidegate import tfidf
@@ -231,8 +231,11 @@ def _write_reference(bundle: Bundle) -> None:
         texts = headlines(300, seed=1)
         rows = Engine.open(bundle, choose("cpu", available_providers()), threads=1).encode(texts)
         evaluation = predictions(bundle, headlines(150, seed=2))
-        build_reference(manifest.labels, list(zip(texts, rows, strict=True)), evaluation, bundle.path)
-        _references[key] = [(name, (bundle.path / name).read_bytes()) for name in ("reference.bin", "drift.json")]
+        truths = [record.label for record in evaluation]
+        build_reference(manifest.labels, list(zip(texts, rows, strict=True)), evaluation, truths, (), bundle.path)
+        _references[key] = [
+            (name, (bundle.path / name).read_bytes()) for name in ("reference.bin", "drift.json", "drift.npz")
+        ]
     for name, content in _references[key]:
         (bundle.path / name).write_bytes(content)
 

@@ -133,6 +133,9 @@ class Settings(BaseModel):
     keep_records: int = Field(
         10_000, ge=0, description="Newest predictions kept per model with their text, for feedback and relabeling."
     )
+    false_alarm_days: float = Field(
+        30.0, gt=0, description="Days in which one false drift alarm a model may be; the alarm's limits follow from it."
+    )
     keep_windows: int = Field(1_000, ge=3, description="Newest windows kept per model.")
     webhook_url: str = Field("", description="URL that gets each alert as JSON; empty sends none.")
     webhook_allow_private: bool = Field(

@@ -71,10 +71,23 @@ windows = Table(
     Column("ended_at", Float, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
-    Column("profile", LargeBinary, nullable=False),
+    Column("sums", LargeBinary, nullable=False),  # `monitoring.summary`
     Column("status", String(16), nullable=False),
+    Column("surprise", Float(53), nullable=False),
+    Column("limit", Float(53), nullable=False),
+    Column("causes", JSON, nullable=False),  # of the alarm, once closed
     Column("features", JSON, nullable=False),
     Index("windows_by_model", "model", "version", "id"),
+)
+
+detectors = Table(
+    "detectors",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("closed_at", Float(53), nullable=False),  # when the last window was closed
+    Column("document", JSON, nullable=False),  # `monitoring.alarm.Detector`
+    Column("slow", LargeBinary),
 )
 
 alerts = Table(

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from exporters.pipeline import ExportRequest, export_run
 from exporters.tune import tune
 from exporters.verification import read
-from monitoring.reference import build_reference
+from monitoring.building import build_reference
 from tests.exporters.models import EVALUATION, LABELS, plain_folder, tiny_bert, tiny_tokenizer, write_rows
 from tidegate.bundle import Bundle, Variant
 from tidegate.bundle_store import BundleStore

@@ -12,7 +12,8 @@ from exporters.pipeline import ExportRequest, export_run
 from exporters.pooling import read_pooling
 from exporters.tune import tune
 from exporters.verification import read
-from monitoring.reference import build_reference, load_reference
+from monitoring.building import build_reference
+from monitoring.reference import load_reference
 from tests.exporters.models import EVALUATION, tiny_bert, tiny_encoder, write_rows
 from tidegate.bundle import Bundle, load_bundle
 from tidegate.bundle_store import BundleStore

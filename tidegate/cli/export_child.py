@@ -22,7 +22,7 @@ def export(home: str, **request: Any) -> dict[str, Any]:
     from pydantic import ValidationError
 
     from exporters.pipeline import ExportRequest, NoVariantPassed, export_run
-    from monitoring.reference import build_reference
+    from monitoring.building import build_reference
     from tidegate.bundle import first_fault
     from tidegate.bundle_store import BundleStore
     from tidegate.cli.export import show_numbers

@@ -1,0 +1,40 @@
+"""Detectors: the alarm's state of each model version, in the state database with the windows that led to it.
+
+Read and written in the transaction that closes a window, by whichever process closes it; so it is never ahead of the
+windows nor behind them, and a restart goes on where the last close was. Before: `alarm`; after: `writer`.
+"""
+
+from sqlalchemy import Connection, delete, insert, select
+
+from monitoring.alarm import Detector
+from monitoring.summary import Summary
+from tidegate.store import detectors as table
+
+
+def read(connection: Connection, key: tuple[str, int], width: int) -> tuple[Detector, float | None]:
+    """The state of a model version, and when its last window was closed, in Unix seconds; None before the first.
+
+    A slow window of another width belongs to another reference, and is forgotten.
+    """
+    found = connection.execute(select(table).where(table.c.model == key[0], table.c.version == key[1])).one_or_none()
+    if found is None:
+        return Detector(), None
+    detector = Detector.load(found.document, found.slow)
+    if detector.slow is not None and len(detector.slow.sums) != width:
+        detector = detector.renewed()
+    return detector, float(found.closed_at)
+
+
+def write(connection: Connection, key: tuple[str, int], detector: Detector, closed_at: float) -> None:
+    """Replace the state of a model version."""
+    connection.execute(delete(table).where(table.c.model == key[0], table.c.version == key[1]))
+    slow: Summary | None = detector.slow
+    connection.execute(
+        insert(table).values(
+            model=key[0],
+            version=key[1],
+            closed_at=closed_at,
+            document=detector.document(),
+            slow=None if slow is None else slow.to_bytes(),
+        )
+    )
