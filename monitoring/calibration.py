@@ -189,8 +189,8 @@ class Worlds:
         # Large counts are nearly normal, and normal numbers are ten times cheaper; their sum is set to `size`.
         noise = self._rng.standard_normal((STREAM, count), dtype=np.float32) * np.sqrt(expected)
         noise -= noise.sum(axis=1, keepdims=True) * (expected / size)
-        noise += expected
-        return noise
+        counts: NDArray[np.float32] = expected + noise
+        return counts
 
     def _rare_places(self, start: int, stop: int) -> list[tuple[int, int, float]]:
         """Places of a block that few documents fall into: the place, that of most documents, how many.
