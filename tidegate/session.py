@@ -2,10 +2,13 @@
 
 Limits: one output, of shape (batch, classes); `run` may be called from several threads (onnxruntime's `Run`
 is thread-safe), which is how one-thread runs share a session. On a GPU inputs and outputs are bound.
-Sources: onnxruntime, I/O binding.
+Sources: onnxruntime, I/O binding; `onnxruntime.preload_dlls`.
 """
 
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -77,15 +80,22 @@ class Session:
         options = _options(threads)
         providers = _providers(device, options, threads, streams)
         try:
-            native = ort.InferenceSession(str(file), options, providers=providers, disabled_optimizers=_SLOW_FUSIONS)
+            native = ort.InferenceSession(
+                str(file),
+                options,
+                providers=providers,
+                disabled_optimizers=_SLOW_FUSIONS,
+                # Else why a GPU failed is printed to stdout and lost, and the file loaded on the CPU for nobody.
+                enable_fallback=not device.is_gpu,
+            )
         except Exception as error:  # onnxruntime raises bare classes of its own C extension
             if device.is_gpu:  # more likely its memory than the file; the CPU would tell
                 raise DeviceUnavailable(f"device {device.name}: onnxruntime cannot load {file}: {error}") from error
             raise BundleCorrupt(f"onnxruntime cannot load {file}: {error}") from error
         if device.provider not in native.get_providers():  # it falls back to the CPU with a log line and nothing else
             raise DeviceUnavailable(
-                f"device {device.name}: {device.provider} did not start, its libraries may be missing; "
-                "`--device cpu` serves without it"
+                f"device {device.name}: {device.provider} did not start, "
+                f"{load_cuda() if device.is_gpu else 'its libraries may be missing'}; `--device cpu` serves without it"
             )
         return cls(native, file, bound=device.is_gpu)
 
@@ -121,6 +131,24 @@ def run_bound(native: Any, feeds: Feeds) -> NDArray[np.float32]:
     return output
 
 
+@cache
+def load_cuda() -> str:
+    """Load CUDA's libraries from the wheels that pip brings them in; says which could not be, or may be missing.
+
+    The system's loader does not look there, and onnxruntime does only when it is asked: a GPU would never start. It
+    prints what it misses. Libraries that the system has, in their place, are found as well.
+    """
+    said = StringIO()
+    with redirect_stdout(said):
+        ort.preload_dlls()
+    missed = [line for line in said.getvalue().splitlines() if line.startswith("Failed to load")]
+    return (
+        f"{missed[0]}; install onnxruntime-gpu[cuda,cudnn]"
+        if missed
+        else "its libraries or the GPU's driver may be missing"
+    )
+
+
 def _options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -137,6 +165,8 @@ def _providers(device: Device, options: ort.SessionOptions, threads: int, stream
     if device.provider == OPENVINO:
         options.add_provider_for_devices([_openvino(device)], _openvino_options(threads, streams))
         return None
+    if device.is_gpu:
+        load_cuda()
     _make_folder(device)
     return list(device.providers)
 
