@@ -12,7 +12,7 @@ from tidegate import __version__, devices
 from tidegate.cli.doctor.finding import Check, Finding, fault, note, ok
 from tidegate.environments import CHECKOUT, requirements
 from tidegate.errors import UsageError
-from tidegate.gpus import read_gpus
+from tidegate.gpus import Discovery, discover
 from tidegate.placement import parse_devices
 from tidegate.settings import Settings
 
@@ -43,19 +43,29 @@ def offered_devices(settings: Settings) -> Iterator[Finding]:
     yield ok("providers", ", ".join(providers))
     if devices.openvino_device() is not None:
         yield ok("providers", f"OpenVINO {_version('onnxruntime-ep-openvino')} as a plugin")
-    requested = parse_devices(settings.device)
+    requested, found = parse_devices(settings.device), discover()
     for wanted in dict.fromkeys([requested.default, *requested.models.values()]):
         try:
             device = devices.choose(wanted, providers)
         except UsageError as error:
             yield fault("device", str(error), "or set TIDEGATE_DEVICE to what is there")
         else:
-            yield ok("device", f"{wanted}: {device.name}, {device.reason}")
+            yield _placed(wanted, device, found)
     yield ok("processor", devices.hardware())
-    for gpu in read_gpus():
+    for gpu in found.gpus:
         yield ok("gpu", f"{gpu.device} {gpu.name}, {gpu.used_bytes / 1e9:.1f} of {gpu.total_bytes / 1e9:.1f} GB taken")
-    if not read_gpus() and Path("/dev/nvidiactl").exists() and not _version("nvidia-ml-py"):
+    if not found.gpus and Path("/dev/nvidiactl").exists() and not _version("nvidia-ml-py"):
         yield note("gpu", "there is an NVIDIA driver and nothing reads its figures", "install tidegate[gpu]")
+
+
+def _placed(wanted: str, device: devices.Device, found: Discovery) -> Finding:
+    """A GPU that onnxruntime offers and nobody can read gets no model: see `tidegate.placement`."""
+    if found.gpus or not device.is_gpu:
+        return ok("device", f"{wanted}: {device.name}, {device.reason}")
+    said = f"{wanted}: {device.reason}, and no GPU can be read: {found.reason}"
+    if wanted == "auto":
+        return note("device", said, "the CPU serves until one can")
+    return fault("device", said, "nothing is served on it until one can; or set TIDEGATE_DEVICE to auto")
 
 
 def clock(settings: Settings) -> Iterator[Finding]:
