@@ -39,8 +39,8 @@ TWO_GPUS = Machine(
 
 
 def planned(home: Path, bundle: Bundle, **settings: object) -> Planned:
-    """Of one thread, which leaves one shape to try."""
-    return plan(Settings.model_validate({"home": home, "threads": 1, **settings}), bundle, Event())
+    """On the CPU, whatever else is here, and of one thread, which leaves one shape to try."""
+    return plan(Settings.model_validate({"home": home, "threads": 1, "device": "cpu", **settings}), bundle, Event())
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_machine_that_never_tuned_tunes_once_and_keeps_the_result(store: Bundl
     assert first.verified
     assert "best for throughput of" in first.note
     assert "int8 on CPU" in first.note
-    assert first.tuning == tunings.read(tmp_path / "tuning", bundle, place("auto", 1))
+    assert first.tuning == tunings.read(tmp_path / "tuning", bundle, place("cpu", 1))
     again = planned(tmp_path, bundle, goal="latency", tune=False)  # known figures serve both goals
     assert again.tuning == first.tuning
     assert "best for latency" in again.note
@@ -95,7 +95,7 @@ def test_when_nothing_passes_here_the_model_fails_with_every_reason(store: Bundl
 def test_a_tuning_that_had_no_time_for_any_plan_leaves_the_exported_choice(store: BundleStore, tmp_path: Path) -> None:
     bundle = bundles.wordpieces(store)
     empty = Tuning(
-        hardware=place("auto", 1),
+        hardware=place("cpu", 1),
         bundle=tunings.bundle_digest(bundle),
         created_at=datetime(2026, 1, 1, tzinfo=UTC),
         quick=True,
