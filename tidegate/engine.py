@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tidegate.bundle import Bundle, TfidfPreprocessing, TokenizerPreprocessing
 from tidegate.devices import Device, Grant
 from tidegate.placement import buckets, estimate_footprint
-from tidegate.plan import Plan, exported
+from tidegate.plan import MAX_BATCH_TOKENS, Plan, exported
 from tidegate.preprocess import Encoded, Feeds, Preprocessor, collate
 from tidegate.session import Node, Session
 from tidegate.tasks import probabilities
@@ -88,7 +88,10 @@ class Engine:
         return self._run(feeds)
 
     def classify(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
-        """Texts to probabilities (len(texts), classes), in batches the variant allows."""
+        """Texts to probabilities (len(texts), classes), in batches the variant allows.
+
+        No batch has more padded tokens than a GPU session is granted room for.
+        """
         rows = self.encode(texts)
         size = min(batch_size, self.plan.max_batch_rows)
         return np.concatenate([self.infer(batch) for batch in _batches(rows, size)])
@@ -162,5 +165,13 @@ def _most_tokens(bundle: Bundle) -> int:
 
 
 def _batches(rows: Sequence[Encoded], size: int) -> Iterator[Sequence[Encoded]]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+    """Rows as they come, `size` at most, and `MAX_BATCH_TOKENS` with their padding unless one alone has more."""
+    batch: list[Encoded] = []
+    for row in rows:
+        longest = max(each.length for each in (*batch, row))
+        if len(batch) == size or (batch and longest * (len(batch) + 1) > MAX_BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

@@ -12,6 +12,7 @@ import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from tests import bundles
 from tidegate import devices
@@ -49,6 +50,24 @@ def test_an_answer_does_not_depend_on_its_batch(texts: list[str]) -> None:
     alone = np.concatenate([engine.classify([text]) for text in texts])
 
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_long_texts_are_batched_within_what_a_gpu_session_is_granted(tmp_path: Path) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    class Recording(Session):
+        def run(self, feeds: Feeds) -> NDArray[np.float32]:
+            shapes.append(feeds["input_ids"].shape)
+            return super().run(feeds)
+
+    bundle = bundles.wordpieces(BundleStore(tmp_path), max_tokens=512)
+    plan = exported(bundle.manifest, CPU)
+    engine = Engine(bundle, plan, Recording.open(bundle.file("model.onnx"), CPU, 1))
+
+    answers = engine.classify(["profit " * 600] * 5 + ["profit"] * 40)
+
+    assert shapes == [(4, 512), (4, 512), (32, 3), (5, 3)]
+    assert len(answers) == 45
 
 
 def test_rows_count_what_monitoring_wants(engine: Engine) -> None:
