@@ -246,4 +246,5 @@ def _spread(documents: NDArray[np.float32]) -> NDArray[np.float32]:
     """All documents, or `MAX_DOCUMENTS` of them at even distances."""
     if len(documents) <= MAX_DOCUMENTS:
         return documents
-    return documents[np.linspace(0, len(documents) - 1, MAX_DOCUMENTS).round().astype(int)]
+    chosen: NDArray[np.float32] = documents[np.linspace(0, len(documents) - 1, MAX_DOCUMENTS).round().astype(int)]
+    return chosen

@@ -22,6 +22,10 @@ from monitoring.terms import mixed
 TOKENS, SOFTMAX, EMBEDDING, ACCURACY = "tokens_used", "softmax", "embedding", "accuracy"
 BUCKETS = 256  # a sentence has 20 tokens, so 800 documents put some 60 into each
 
+# Kinds with a smaller share count as if they had this one: else a single row of such a kind among 50 would decide. A
+# flood of them shows all the same, and what must hardly ever occur is bounded by `contracts`.
+RARE = 0.01
+
 Floats = NDArray[np.float64]
 Kind = Literal["number", "class", "tokens", "softmax", "embedding", "accuracy"]
 
@@ -200,11 +204,10 @@ class Distances:
             shares = sums / rows
             below = np.cumsum(shares)[:-1]
             around = (shares[:-1] + shares[1:]) / 2.0
-            return below, around / (below * (1.0 - below) + 1.0 / rows[0])
+            return below, around / np.maximum(below * (1.0 - below), RARE)
         if block.kind in ("class", "tokens"):
-            total = sums.sum()
-            smoothed = (sums + 0.5) / (total + 0.5 * len(sums))  # Krichevsky-Trofimov: no share is zero
-            return smoothed, np.log(smoothed)
+            smoothed = (sums + 0.5) / (sums.sum() + 0.5 * len(sums))  # Krichevsky-Trofimov: no share is zero
+            return smoothed, np.log(np.maximum(smoothed, RARE) if block.kind == "class" else smoothed)
         if block.kind == "softmax":
             return sums / rows, 1.0 / self._spread
         return sums / rows, np.ones_like(sums)
