@@ -71,7 +71,7 @@ def _served(pipeline: Any) -> Predict:
         tfidf.dump(vectorizer_of(vectorizer, transformer), Path(folder) / "vectorizer.json")
         session = Session.open(Path(folder) / "model.onnx", choose("cpu", ()), 1)
         encoder = tfidf.TfidfPreprocessor(Path(folder) / "vectorizer.json")
-    return lambda texts: session.run(collate(encoder.encode(texts), encoder.pad_values))
+    return lambda texts: session.run(collate(encoder.encode(texts), encoder.pad_values)).first
 
 
 def _in_turn(one: Predict, other: Predict, texts: Sequence[str], size: int) -> tuple[float, float]:

@@ -16,6 +16,7 @@ import onnx
 from numpy.typing import NDArray
 
 from exporters.convert import GRAPH, Draft
+from exporters.embedding_output import append_embedding
 from exporters.encoders import check_task, longest_input, padding_id
 from exporters.first_token import keep_one_token
 from exporters.invariant import invariant_int8
@@ -36,12 +37,13 @@ def draft_checkpoint(layout: Layout, folder: Path, *, trust_pickle: bool) -> Dra
     max_tokens = longest(model.config, tokenizer)
     graph = trace(model, folder, "text-classification")
     keep_one_token(graph)
+    embedding = append_embedding(graph)
     onnx.save(graph, str(folder / GRAPH))
     save_tokenizer(tokenizer, folder)
     return Draft(
         labels=labels,
         inputs=tuple(TensorSpec(name=node.name, datatype="INT64", shape=(-1, -1)) for node in graph.graph.input),
-        outputs=(TensorSpec(name="logits", datatype="FP32", shape=(-1, len(labels))),),
+        outputs=(TensorSpec(name="logits", datatype="FP32", shape=(-1, len(labels))), *embedding),
         preprocessing=TokenizerPreprocessing(
             max_tokens=max_tokens, pad_id=tokenizer.pad_token_id, unknown_id=tokenizer.unk_token_id
         ),

@@ -5,36 +5,27 @@ reference profile (exporters and monitoring do not import each other). Everythin
 of the bundle store: killed anywhere, nothing is published, and the next export of that model sweeps them away.
 """
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from exporters.convert import to_onnx
+from exporters.convert import Draft, to_onnx
+from exporters.handover import BuildReference, hand_over
 from exporters.manifest import ExportRequest as ExportRequest
 from exporters.manifest import Plan, draft_manifest, final_manifest
 from exporters.sources import Run, fetch_run
 from exporters.texts import MAX_ROWS, Row, read_rows, sample_rows
 from exporters.verification import draw, write
 from exporters.verify import Yardstick, depends_on_batch, fastest, judge, run_measurement, yardstick
-from tidegate.bundle import Bundle, Evidence, Variant
+from tidegate.bundle import Bundle, Evidence, TokenizerPreprocessing, Variant
 from tidegate.bundle_store import BundleStore, checked_name
-from tidegate.devices import choose
-from tidegate.engine import Engine, open_preprocessor
+from tidegate.engine import open_preprocessor
 from tidegate.errors import GateRefused, TidegateError, UsageError
-from tidegate.preprocess import Encoded, Feeds, collate
-from tidegate.records import Record, make_records
-from tidegate.tasks import decide_all
+from tidegate.preprocess import Feeds, collate
+from tidegate.session import EMBEDDING
 from tidegate.tunings import TIE
 
 Say = Callable[[str], None]
-Answered = Sequence[tuple[Record, str]]  # each with its true label
-BuildReference = Callable[
-    [Sequence[str], Sequence[tuple[str, Encoded]], Sequence[Record], Sequence[str], Answered, Path], None
-]
 
 # What a rewriting in reduced precision aims at; the gate itself asks for less (`verify.MIN_AGREEMENT`).
 GOOD_AGREEMENT = 0.995
@@ -52,11 +43,10 @@ class NoVariantPassed(GateRefused):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A variant with what was measured of it; probabilities of (evaluation rows, classes), one text a run."""
+    """A variant with what was measured of it."""
 
     variant: Variant
     evidence: Evidence
-    probabilities: NDArray[np.float64]
 
 
 def export_run(
@@ -76,6 +66,8 @@ def export_run(
         evaluation = _evaluation_rows(request, run, say)
         say(f"converting a {run.layout.flavour} model to ONNX")
         draft = to_onnx(run.layout, folder, trust_pickle=request.trust_pickle)
+        if _lacks_embedding(draft):
+            say("the graph shows no attention to take embeddings from: monitoring goes without them")
         say(f"asking the source model for its answers to {len(evaluation)} evaluation texts")
         texts = [text for text, _ in evaluation]
         yard = yardstick(
@@ -86,7 +78,9 @@ def export_run(
         chosen = _choose(request.name, candidates)
         _delete_refused(candidates, folder)
         say(f"building the reference profile from the answers of {chosen.variant.name}")
-        _build_reference(plan, chosen, folder, build_reference, say)
+        if run.training is None:
+            say("the run logged no training split: the evaluation texts stand in for it in the reference")
+        hand_over(plan, chosen.variant, folder, build_reference)
         write(draw(evaluation, yard.source, yard.max_accuracy_drop), folder)
         measured = [(candidate.variant, candidate.evidence) for candidate in candidates]
         bundle = store.publish(
@@ -96,6 +90,10 @@ def export_run(
         )
     say(f"published {request.name}/{bundle.manifest.version}, serving variant {chosen.variant.name}")
     return bundle
+
+
+def _lacks_embedding(draft: Draft) -> bool:
+    return isinstance(draft.preprocessing, TokenizerPreprocessing) and EMBEDDING not in {o.name for o in draft.outputs}
 
 
 def _evaluation_rows(request: ExportRequest, run: Run, say: Say) -> list[Row]:
@@ -209,7 +207,7 @@ def _measured(plan: Plan, variant: Variant, yard: Yardstick, folder: Path, work:
     evidence = judge(variant, (folder / variant.file).stat().st_size, measured, yard)
     verdict = "accepted" if evidence.accepted else f"refused: {evidence.refusal}"
     say(f"variant {variant.name} {verdict}")
-    return Candidate(variant, evidence, measured.single)
+    return Candidate(variant, evidence)
 
 
 def _choose(name: str, candidates: Sequence[Candidate]) -> Candidate:
@@ -235,26 +233,3 @@ def _delete_refused(candidates: Sequence[Candidate], folder: Path) -> None:
     for candidate in candidates:
         if not candidate.evidence.accepted:
             (folder / candidate.variant.file).unlink()
-
-
-def _build_reference(plan: Plan, chosen: Candidate, folder: Path, build: BuildReference, say: Say) -> None:
-    """Input features come from training texts; predictions from evaluation: training confidences are overfit."""
-    if plan.run.training is None:
-        say("the run logged no training split: the evaluation texts stand in for it in the reference")
-    training = sample_rows(plan.training_rows())
-    engine = Engine.open(
-        Bundle(folder, draft_manifest(plan, chosen.variant)), choose("cpu", ()), variant=chosen.variant.name
-    )
-    texts = [text for text, _ in training]
-    truths = [label for _, label in plan.evaluation] if plan.draft.labels else []
-    encoded = list(zip(texts, engine.encode(texts), strict=True))
-    build(plan.draft.labels, encoded, _records(plan, chosen, engine), truths, [], folder)
-
-
-def _records(plan: Plan, chosen: Candidate, engine: Engine) -> list[Record]:
-    """The evaluation rows as the server would have recorded them."""
-    texts = [text for text, _ in plan.evaluation]
-    manifest = draft_manifest(plan, chosen.variant)
-    ids = [f"evaluation-{index}" for index in range(len(texts))]
-    answers = decide_all(chosen.probabilities.tolist(), manifest)
-    return make_records(manifest, chosen.variant.name, ids, texts, engine.encode(texts), answers, time.time())

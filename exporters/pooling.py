@@ -2,12 +2,14 @@
 
 Used by `sentence_encoder`: `read_pooling` reads a sentence-transformers layout (modules.json), `pool` does in PyTorch
 what the source does, and `append_pooling` makes it the end of an ONNX graph, so that what serves needs no code for it.
+`append_mean` alone is what `embedding_output` appends to a classifier.
 Limits: mean or first token, then perhaps length 1; another module (a dense layer, say) is refused by name. A plain
 checkpoint says nothing: mean, not normalised.
 Source: sentence-transformers, modules Transformer, Pooling and Normalize (epsilons included).
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,8 +21,9 @@ from onnx import TensorProto, helper, numpy_helper
 from tidegate.errors import UnsupportedSource
 
 OUTPUT = "embedding"
+MEAN = "pool_mean"  # the matrix product that takes the mean; nobody gains by quantizing it
 _MODULES = "modules.json"
-_EPSILON_TOKENS, _EPSILON_LENGTH = 1e-9, 1e-12
+_EPSILON_LENGTH = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def pool(hidden: Any, mask: Any, pooling: Pooling) -> Any:
         vectors = hidden[:, 0]
     else:
         weights = mask.unsqueeze(-1).to(hidden.dtype)  # (batch, tokens, 1)
-        vectors = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=_EPSILON_TOKENS)
+        vectors = (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
     return torch.nn.functional.normalize(vectors, dim=1, eps=_EPSILON_LENGTH) if pooling.normalised else vectors
 
 
@@ -114,37 +117,50 @@ def append_pooling(model: onnx.ModelProto, pooling: Pooling, dimensions: int) ->
     """Let a graph that answers hidden states, (batch, tokens, dim), answer one vector a text, (batch, dim)."""
     graph = model.graph
     hidden = graph.output[0].name
-    nodes = _first_token(hidden) if pooling.mode == "cls" else _mean(hidden)
-    nodes += _normalise() if pooling.normalised else [helper.make_node("Identity", ["pooled"], [OUTPUT])]
-    graph.node.extend(nodes)
-    constants = {
-        "pool_axis_one": np.array([1]),
-        "pool_axis_two": np.array([2]),
-        "pool_first": np.array(0),
-        "pool_least_tokens": np.array(_EPSILON_TOKENS, np.float32),
-        "pool_least_length": np.array(_EPSILON_LENGTH, np.float32),
-    }
-    read = {name for node in nodes for name in node.input}
-    graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items() if name in read)
+    pooled = "pooled" if pooling.normalised else OUTPUT
+    if pooling.mode == "cls":
+        _append(graph, [helper.make_node("Gather", [hidden, "pool_first"], [pooled], "pool_gather", axis=1)])
+    else:
+        append_mean(graph, hidden, pooled)
+    if pooling.normalised:
+        _append(graph, _normalise())
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch_size", dimensions]))
 
 
-def _first_token(hidden: str) -> list[onnx.NodeProto]:
-    return [helper.make_node("Gather", [hidden, "pool_first"], ["pooled"], "pool_gather", axis=1)]
+def append_mean(graph: onnx.GraphProto, hidden: str, output: str) -> None:
+    """Append the mean of `hidden`, (batch, tokens, dim), over a text's tokens, padding left out, as `output`.
+
+    One product of weights and vectors: no copy of `hidden` is made, and the weights, 1 / tokens, keep float16 in range.
+    The product has four axes so that `quantize.fused` still counts three matrix products that read the same layer.
+    """
+    _append(
+        graph,
+        [
+            helper.make_node("Cast", ["attention_mask"], ["pool_mask"], "pool_cast", to=TensorProto.FLOAT),
+            helper.make_node("ReduceSum", ["pool_mask", "pool_axis_one"], ["pool_count"], "pool_count", keepdims=1),
+            helper.make_node("Max", ["pool_count", "pool_least_tokens"], ["pool_tokens"], "pool_max_tokens"),
+            helper.make_node("Div", ["pool_mask", "pool_tokens"], ["pool_shares"], "pool_div"),  # (batch, tokens)
+            helper.make_node("Unsqueeze", ["pool_shares", "pool_axes"], ["pool_weights"], "pool_unsqueeze_weights"),
+            helper.make_node("Unsqueeze", [hidden, "pool_axis_one"], ["pool_hidden"], "pool_unsqueeze_hidden"),
+            helper.make_node("MatMul", ["pool_weights", "pool_hidden"], [MEAN], MEAN),
+            helper.make_node("Squeeze", [MEAN, "pool_axes"], [output], "pool_squeeze"),  # (batch, dim)
+        ],
+    )
 
 
-def _mean(hidden: str) -> list[onnx.NodeProto]:
-    """Sums over tokens, padding left out, by their number."""
-    return [
-        helper.make_node("Cast", ["attention_mask"], ["pool_mask"], "pool_cast", to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["pool_mask", "pool_axis_two"], ["pool_weights"], "pool_unsqueeze"),
-        helper.make_node("Mul", [hidden, "pool_weights"], ["pool_masked"], "pool_mul"),
-        helper.make_node("ReduceSum", ["pool_masked", "pool_axis_one"], ["pool_sum"], "pool_sum_tokens", keepdims=0),
-        helper.make_node("ReduceSum", ["pool_mask", "pool_axis_one"], ["pool_count"], "pool_count_tokens", keepdims=1),
-        helper.make_node("Max", ["pool_count", "pool_least_tokens"], ["pool_tokens"], "pool_max_tokens"),
-        helper.make_node("Div", ["pool_sum", "pool_tokens"], ["pooled"], "pool_div"),
-    ]
+def _append(graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Append nodes and the constants that they are the first to read."""
+    constants = {
+        "pool_axis_one": np.array([1]),
+        "pool_axes": np.array([1, 2]),
+        "pool_first": np.array(0),
+        "pool_least_tokens": np.array(1, np.float32),
+        "pool_least_length": np.array(_EPSILON_LENGTH, np.float32),
+    }
+    read = {name for node in nodes for name in node.input} - {tensor.name for tensor in graph.initializer}
+    graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items() if name in read)
+    graph.node.extend(nodes)
 
 
 def _normalise() -> list[onnx.NodeProto]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.convert import GRAPH, Rewrite
+from exporters.pooling import MEAN
 from tidegate.bundle import Variant
 from tidegate.devices import hardware
 from tidegate.errors import UnsupportedSource
@@ -92,14 +93,15 @@ def _configuration() -> Any:
     from optimum.onnxruntime import AutoQuantizationConfig
 
     flags = hardware()
+    options: dict[str, Any] = {"is_static": False, "per_channel": True, "nodes_to_exclude": [MEAN]}
     if "avx512_vnni" in flags:
-        return AutoQuantizationConfig.avx512_vnni(is_static=False, per_channel=True)
+        return AutoQuantizationConfig.avx512_vnni(**options)
     if "avx512f" in flags:
-        return AutoQuantizationConfig.avx512(is_static=False, per_channel=True)
+        return AutoQuantizationConfig.avx512(**options)
     if "asimddp" in flags:
-        return AutoQuantizationConfig.arm64(is_static=False, per_channel=True)
+        return AutoQuantizationConfig.arm64(**options)
     # Without VNNI, x86 kernels saturate on 8-bit weights (onnxruntime #5849): 7 bits there.
-    return AutoQuantizationConfig.avx2(is_static=False, per_channel=True, reduce_range="avx_vnni" not in flags)
+    return AutoQuantizationConfig.avx2(**options, reduce_range="avx_vnni" not in flags)
 
 
 @contextmanager

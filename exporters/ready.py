@@ -2,8 +2,8 @@
 
 The file itself is the source model that variants are compared with, run one text at a time, so that a graph
 which was quantized dynamically before shows its own answers and not those of its batch-mates. Such a graph is
-served as it is, one text a run. Limits: inputs among input_ids, attention_mask, token_type_ids; first output
-logits; no external data files.
+served as it is, one text a run; another one gets the output `embedding` where it shows attention. Limits: inputs among
+input_ids, attention_mask, token_type_ids; first output logits; no external data files.
 """
 
 import json
@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from exporters.convert import GRAPH, Draft
+from exporters.embedding_output import append_embedding
 from exporters.encoders import check_task, longest_input, padding_id
 from exporters.invariant import invariant_int8
 from exporters.layouts import Layout
@@ -39,9 +40,13 @@ def draft_ready(layout: Layout, folder: Path) -> Draft:
     config = _config(layout.model / "config.json")
     check_task(layout.model, config.get("problem_type"), len(config["id2label"]))
     labels = tuple(str(name) for _, name in sorted((int(k), v) for k, v in config["id2label"].items()))
-    shutil.copyfile(layout.model / GRAPH, folder / GRAPH)
+    inputs, outputs = ([node.name for node in nodes] for nodes in (graph.graph.input, graph.graph.output))
+    embedding = append_embedding(graph)
+    if len(graph.graph.output) > len(outputs):
+        onnx.save(graph, str(folder / GRAPH))
+    else:
+        shutil.copyfile(layout.model / GRAPH, folder / GRAPH)
     shutil.copyfile(layout.tokenizer / "tokenizer.json", folder / "tokenizer.json")
-    inputs = [node.name for node in graph.graph.input]
     preprocessing = _preprocessing(layout, config)
     operators = {node.op_type for node in graph.graph.node}
     is_quantized = bool(operators & _QUANTIZED)
@@ -49,7 +54,7 @@ def draft_ready(layout: Layout, folder: Path) -> Draft:
     return Draft(
         labels=labels,
         inputs=tuple(TensorSpec(name=name, datatype="INT64", shape=(-1, -1)) for name in inputs),
-        outputs=(TensorSpec(name=graph.graph.output[0].name, datatype="FP32", shape=(-1, len(labels))),),
+        outputs=(TensorSpec(name=outputs[0], datatype="FP32", shape=(-1, len(labels))), *embedding),
         preprocessing=preprocessing,
         postprocessing=Postprocessing(threshold=layout.threshold, fallback_label=layout.fallback_label),
         variant=Variant(
@@ -112,7 +117,7 @@ def _predictor(graph: Path, tokenizer: Path, preprocessing: TokenizerPreprocessi
     def predict(texts: Sequence[str]) -> NDArray[np.float64]:
         answers = np.empty((len(texts), classes))
         for index, row in enumerate(preprocessor.encode(texts)):
-            output = session.run(collate([row], preprocessor.pad_values))
+            output = session.run(collate([row], preprocessor.pad_values)).first
             answers[index] = probabilities(output, Postprocessing())[0]
         return answers
 

@@ -153,7 +153,7 @@ def _all_at_once(
 def _timed(engine: Engine) -> Callable[[Sequence[Encoded]], tuple[NDArray[np.float64], Point]]:
     def infer(rows: Sequence[Encoded]) -> tuple[NDArray[np.float64], Point]:
         start = time.perf_counter()
-        output = engine.infer(rows)
+        output = engine.infer(rows).probabilities
         return output, (padded_tokens(rows, engine.plan), time.perf_counter() - start)
 
     return infer

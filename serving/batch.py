@@ -10,6 +10,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from serving.caller import ANYONE, Caller
 from tidegate.preprocess import Encoded
 
@@ -28,6 +31,7 @@ class Ticket:
         future: completes when every row is answered, or fails with the first row that does.
         rows: encoded texts, as far as they are.
         answers: probabilities per text; None until answered.
+        embeddings: of each text, (hidden,); None until answered, and where the bundle has none.
         unanswered: texts without an answer.
         waiting: rows in the backlog that are in no batch yet.
         next_rank: rank of the next row that arrives.
@@ -42,6 +46,7 @@ class Ticket:
     caller: Caller = ANYONE
     rows: list[Encoded] = field(default_factory=list)
     answers: list[list[float] | None] = field(init=False)
+    embeddings: list[NDArray[np.float32] | None] = field(init=False)
     unanswered: int = field(init=False)
     waiting: int = 0
     next_rank: float = 0.0
@@ -53,6 +58,7 @@ class Ticket:
 
     def __post_init__(self) -> None:
         self.answers = [None] * len(self.texts)
+        self.embeddings = [None] * len(self.texts)
         self.unanswered = len(self.texts)
 
 

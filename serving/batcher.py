@@ -24,6 +24,7 @@ from serving.batch import Entry, Ticket, padded_tokens
 from serving.caller import ANYONE, Caller
 from serving.metrics import ModelMetrics
 from serving.tokenizing import Tokenizing
+from tidegate.engine import Inference
 from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, TidegateError
 from tidegate.permits import Permits
 from tidegate.plan import Plan
@@ -35,7 +36,8 @@ log = logging.getLogger(__name__)
 _SHORT_CHARS = 500
 _JOIN_SECONDS = 5.0  # a runner that hangs must not hold up the end of the process
 
-Answers = list[list[float]]
+# Of each row of a batch: its probabilities, and its embedding where the bundle has one.
+Answers = tuple[list[list[float]], Sequence[NDArray[np.float32] | None]]
 
 
 class Runner(Protocol):
@@ -50,8 +52,8 @@ class Runner(Protocol):
         """One row a text."""
         ...
 
-    def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
-        """Probabilities of shape (len(rows), classes)."""
+    def infer(self, rows: Sequence[Encoded]) -> Inference:
+        """Probabilities of shape (len(rows), classes), and embeddings."""
         ...
 
 
@@ -62,13 +64,15 @@ class Inferred:
     Attributes:
         rows: its texts, encoded, in order.
         probabilities: one list of class probabilities per text, in the request's order.
+        embeddings: one vector per text, a view into its batch; None where the bundle has none.
         tokenize_seconds: from submit to the last row's encoding, waiting included.
         queue_seconds: from there to the first batch that took one of its rows; 0 when that came before.
         infer_seconds: from the first batch to the last row's answer.
     """
 
     rows: Sequence[Encoded]
-    probabilities: Answers
+    probabilities: Sequence[list[float]]
+    embeddings: Sequence[NDArray[np.float32] | None]
     tokenize_seconds: float
     queue_seconds: float
     infer_seconds: float
@@ -156,6 +160,7 @@ class Batcher:
         return Inferred(
             rows=ticket.rows,
             probabilities=[answer for answer in ticket.answers if answer is not None],
+            embeddings=ticket.embeddings,
             tokenize_seconds=ticket.encoded_at - ticket.queued_at,
             queue_seconds=max(0.0, ticket.started_at - ticket.encoded_at),
             infer_seconds=ticket.answered_at - ticket.started_at,
@@ -266,16 +271,19 @@ class Batcher:
 
     def _infer(self, batch: Sequence[Entry]) -> Answers:
         try:
-            answers: Answers = self._engine.infer([entry.row for entry in batch]).tolist()  # (batch, classes)
+            inference = self._engine.infer([entry.row for entry in batch])
+            answers: list[list[float]] = inference.probabilities.tolist()  # (batch, classes)
+            embedding = inference.embedding  # (batch, hidden)
+            embeddings = [None] * len(batch) if embedding is None else list(embedding)
         except TidegateError:
             raise
         except Exception as error:  # whatever an engine raises must fail its rows, never the runner
             log.exception("the engine raised on a batch of %s rows", len(batch))
             reason = f"the engine raised {type(error).__name__}; the server's log has the trace"
             raise InferenceFailed(reason) from error
-        if len(answers) != len(batch):
+        if not len(answers) == len(embeddings) == len(batch):
             raise InferenceFailed(f"{len(batch)} rows went in and {len(answers)} came out")
-        return answers
+        return answers, embeddings
 
     def _fail_from_thread(self, ticket: Ticket, error: TidegateError) -> None:
         self._call(_fail, ticket, error)
@@ -292,11 +300,12 @@ class Batcher:
     def _deliver(self, batch: Sequence[Entry], answers: Answers, seconds: float, now: float) -> None:
         """Hand out the answers of a batch."""
         self._admission.observe([entry.ticket.texts[entry.index] for entry in batch], seconds, now)
-        for entry, answer in zip(batch, answers, strict=True):
+        for entry, answer, embedding in zip(batch, *answers, strict=True):
             ticket = entry.ticket
             if ticket.left:
                 continue
             ticket.answers[entry.index] = answer
+            ticket.embeddings[entry.index] = embedding
             ticket.unanswered -= 1
             if not ticket.unanswered:
                 ticket.answered_at = now

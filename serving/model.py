@@ -254,7 +254,9 @@ class ServedModel:
         ids = [request_id] if len(texts) == 1 else [f"{request_id}.{index}" for index in range(len(texts))]
         answers = self._decide(inferred)
         variant = self.engine.variant.name
-        self._recorder.record(make_records(manifest, variant, ids, texts, inferred.rows, answers, time.time()))
+        self._recorder.record(
+            make_records(manifest, variant, ids, texts, inferred.rows, answers, time.time(), inferred.embeddings)
+        )
         return Predictions(
             request_id,
             ids,

@@ -37,6 +37,7 @@ from tidegate.bundle_store import BundleStore
 from tidegate.devices import available_providers, choose, hardware
 from tidegate.engine import Engine
 from tidegate.records import Record, make_records
+from tidegate.session import EMBEDDING
 from tidegate.tasks import decide_all
 
 LABELS = ("negative", "neutral", "positive")
@@ -45,6 +46,7 @@ SAMPLES = ("profit rises on strong sales", "shares fell after the warning", "the
 
 Fault = Literal["lies", "depends on batch-mates", "is no graph", "is brittle"]
 FP32 = Variant(name="fp32", file="model.onnx", precision="fp32")
+PROBABILITIES = TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3))
 
 
 def sentiment(
@@ -76,7 +78,7 @@ def wordpieces(
     verified_on: str = "",
     verification_set: bool = True,
 ) -> Bundle:
-    """Publish a tokenizer bundle whose graph is embedding, masked mean, logits.
+    """Publish a tokenizer bundle whose graph is embedding, masked mean, logits; topics as the second output.
 
     Args:
         store: where to.
@@ -87,7 +89,7 @@ def wordpieces(
         verification_set: whether it carries one, as older bundles do not.
     """
     with store.staging(name) as folder:
-        onnx.save(toy_graphs.mean_embedding_graph(), str(folder / "model.onnx"))
+        onnx.save(toy_graphs.with_topics(toy_graphs.mean_embedding_graph()), str(folder / "model.onnx"))
         toy_graphs.tokenizer().save(str(folder / "tokenizer.json"))
         variants = [FP32]
         if fault is not None:
@@ -104,6 +106,7 @@ def wordpieces(
             Postprocessing(),
             inputs,
             variants,
+            outputs=(PROBABILITIES, TensorSpec(name=EMBEDDING, datatype="FP32", shape=(-1, toy_graphs.TOPICS))),
             verified_on=verified_on,
             verification_set=verification_set,
         )
@@ -140,14 +143,16 @@ def only_lies(store: BundleStore, name: str = "liar") -> Bundle:
 
 def _faulty(folder: Path, fault: Fault) -> Variant:
     file = folder / "model.int8.onnx"
-    if fault == "lies":
-        onnx.save(toy_graphs.mean_embedding_graph(np.roll(toy_graphs.word_scores(), 1, axis=0)), str(file))
-    elif fault == "depends on batch-mates":
-        onnx.save(toy_graphs.batch_dependent(toy_graphs.mean_embedding_graph()), str(file))
-    elif fault == "is brittle":
-        onnx.save(toy_graphs.brittle(toy_graphs.mean_embedding_graph()), str(file))
-    else:
+    honest = toy_graphs.mean_embedding_graph()
+    if fault == "is no graph":
         file.write_bytes(b"not a graph")
+    else:
+        graphs = {
+            "lies": lambda: toy_graphs.mean_embedding_graph(np.roll(toy_graphs.word_scores(), 1, axis=0)),
+            "depends on batch-mates": lambda: toy_graphs.batch_dependent(honest),
+            "is brittle": lambda: toy_graphs.brittle(honest),
+        }
+        onnx.save(toy_graphs.with_topics(graphs[fault]()), str(file))
     return Variant(name="int8", file=file.name, precision="int8", one_thread_runs=True)
 
 
@@ -172,6 +177,7 @@ def _publish(
     inputs: tuple[TensorSpec, ...],
     variants: Sequence[Variant] = (FP32,),
     *,
+    outputs: tuple[TensorSpec, ...] = (PROBABILITIES,),
     embedding: Embedding | None = None,
     verified_on: str = "",
     verification_set: bool = True,
@@ -188,7 +194,7 @@ def _publish(
             labels=() if embedding else LABELS,
             embedding=embedding,
             inputs=inputs,
-            outputs=(TensorSpec(name="probabilities", datatype="FP32", shape=(-1, 3)),),
+            outputs=outputs,
             preprocessing=preprocessing,
             postprocessing=postprocessing,
             variants=tuple(variants),
@@ -219,8 +225,18 @@ def predictions(bundle: Bundle, texts: Sequence[str], *, prefix: str = "p", crea
     engine = Engine.open(bundle, choose("cpu", available_providers()), threads=1)
     manifest = bundle.manifest
     ids = [f"{prefix}{index}" for index in range(len(texts))]
-    answers = decide_all(engine.classify(texts).tolist(), manifest)
-    return make_records(manifest, engine.variant.name, ids, texts, engine.encode(texts), answers, created_at)
+    rows = engine.encode(texts)
+    probabilities, embedding = engine.answer(rows)
+    return make_records(
+        manifest,
+        engine.variant.name,
+        ids,
+        texts,
+        rows,
+        decide_all(probabilities.tolist(), manifest),
+        created_at,
+        None if embedding is None else list(embedding),
+    )
 
 
 def _write_reference(bundle: Bundle) -> None:

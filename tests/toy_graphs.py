@@ -7,6 +7,9 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from exporters.pooling import append_mean
+from tidegate.session import EMBEDDING
+
 Scores = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 NEGATIVE = ("falls", "fell", "warning", "loss")
@@ -41,6 +44,27 @@ def batch_dependent(model: onnx.ModelProto) -> onnx.ModelProto:
     model.graph.node.extend(nodes)
     model.graph.output[0].name = "mixed"
     return model
+
+
+TOPICS = 8  # width of the second output
+_TOPICS = np.random.default_rng(0).normal(size=(4 + len(WORDS), TOPICS)).astype(np.float32)  # (tokens, topics)
+
+
+def with_topics(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A second output, `embedding`: the mean of a random vector a token."""
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(_TOPICS, "topics"))
+    graph.node.append(helper.make_node("Gather", ["topics", "input_ids"], ["topic_of_token"]))
+    append_mean(graph, "topic_of_token", EMBEDDING)
+    graph.output.append(helper.make_tensor_value_info(EMBEDDING, TensorProto.FLOAT, ["batch", TOPICS]))
+    return model
+
+
+def topic(tokens: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """What `embedding` answers to tokens, (TOPICS,)."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    mean: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = _TOPICS[[words.index(t) for t in tokens.split()]].mean(0)
+    return mean
 
 
 HANGS, RAISES = "growth", "loss"  # words that the samples do not hold

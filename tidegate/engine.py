@@ -1,14 +1,15 @@
-"""An engine: one variant of a bundle, open and ready: texts in, probabilities (or vectors) out.
+"""An engine: one variant of a bundle, open and ready: texts in, probabilities (or vectors) out, embeddings beside.
 
 Composes preprocessing, session and postprocessing. Verification (exporters) runs texts through `classify`;
-serving calls `encode` in its tokenizer thread and `infer` in its runner threads, with a batcher between.
+serving calls `encode` in its tokenizer thread and `infer` in its runner threads, with a batcher between;
+`answer` is what the reference of monitoring is made with, in whole and in order.
 A plan may name several GPUs: each has a session, and a run takes one that is free.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from queue import SimpleQueue
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,28 @@ from tidegate.devices import Device, Grant
 from tidegate.placement import buckets, estimate_footprint
 from tidegate.plan import MAX_BATCH_TOKENS, Plan, exported
 from tidegate.preprocess import Encoded, Feeds, Preprocessor, collate
-from tidegate.session import Node, Session
+from tidegate.session import Node, Outputs, Session
 from tidegate.tasks import probabilities
 from tidegate.tfidf import TfidfPreprocessor
 from tidegate.wordpieces import TokenizerPreprocessor
 
-Run = Callable[[Feeds], NDArray[np.float32]]
+Run = Callable[[Feeds], Outputs]
 
 # Lengths between these fit into the memory that was cut for the next one; every one of them would take seconds.
 _WARM_MULTIPLE = 32
+
+
+class Inference(NamedTuple):
+    """What the model says of some rows.
+
+    Attributes:
+        probabilities: (rows, classes); vectors (rows, dim) where the task is embedding.
+        embedding: one vector a text, (rows, hidden), for monitoring; the vectors themselves where the task is
+            embedding; None where the bundle has none.
+    """
+
+    probabilities: NDArray[np.float64]
+    embedding: NDArray[np.float32] | None
 
 
 class Engine:
@@ -69,15 +83,30 @@ class Engine:
         """Preprocess texts, one row each."""
         return self._preprocessor.encode(texts)
 
-    def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
-        """Run one batch of rows; probabilities of shape (len(rows), classes).
+    def infer(self, rows: Sequence[Encoded]) -> Inference:
+        """Run one batch of rows.
 
         Raises:
             InferenceFailed: the session raised.
         """
         feeds = collate(rows, self._preprocessor.pad_values, self.plan.length_multiple)
-        output = self._run(feeds)  # (batch, classes)
-        return probabilities(output, self.bundle.manifest.postprocessing)
+        manifest = self.bundle.manifest
+        first, embedding = self._run(feeds)
+        vectors = first if manifest.task == "embedding" else embedding
+        return Inference(probabilities(first, manifest.postprocessing), vectors)
+
+    def answer(self, rows: Sequence[Encoded], batch_size: int = 32) -> Inference:
+        """Run any number of rows, one or more, in batches the variant allows.
+
+        No batch has more padded tokens than a GPU session is granted room for.
+        """
+        size = min(batch_size, self.plan.max_batch_rows)
+        parts = [self.infer(batch) for batch in _batches(rows, size)]
+        embeddings = [part.embedding for part in parts if part.embedding is not None]
+        return Inference(
+            np.concatenate([part.probabilities for part in parts]),
+            np.concatenate(embeddings) if len(embeddings) == len(parts) else None,
+        )
 
     def run_tensors(self, feeds: Feeds) -> NDArray[np.float32]:
         """Run the graph on tensors as they are; what it answers, before any postprocessing.
@@ -85,16 +114,11 @@ class Engine:
         Raises:
             InferenceFailed: the session raised.
         """
-        return self._run(feeds)
+        return self._run(feeds).first
 
     def classify(self, texts: Sequence[str], batch_size: int = 32) -> NDArray[np.float64]:
-        """Texts to probabilities (len(texts), classes), in batches the variant allows.
-
-        No batch has more padded tokens than a GPU session is granted room for.
-        """
-        rows = self.encode(texts)
-        size = min(batch_size, self.plan.max_batch_rows)
-        return np.concatenate([self.infer(batch) for batch in _batches(rows, size)])
+        """Texts to probabilities (len(texts), classes), in batches the variant allows."""
+        return self.answer(self.encode(texts), batch_size).probabilities
 
     def warm_up(self) -> None:
         """Run the bundle's samples once, so that the first caller does not pay for lazy allocation.
@@ -141,7 +165,7 @@ def in_turn(runs: Sequence[Run]) -> Run:
     for each in runs:
         free.put(each)
 
-    def run(feeds: Feeds) -> NDArray[np.float32]:
+    def run(feeds: Feeds) -> Outputs:
         taken = free.get()
         try:
             return taken(feeds)

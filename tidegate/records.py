@@ -26,7 +26,8 @@ class Record:
         id: prediction id, as the caller got it.
         scores: probability per label, in the bundle's order.
         row: the text as the model took it; what monitoring counts was counted there.
-        embedding: where the model saw the text, float32 of shape (dimensions,); None where its graph does not say.
+        embedding: the text as a vector, float32 of shape (hidden,), a view into its batch; None where the bundle has
+            none.
         created_at: Unix time in seconds.
     """
 
@@ -52,7 +53,7 @@ def make_records(
     rows: Sequence[Encoded],
     answers: Sequence[Answer],
     created_at: float,
-    embeddings: Sequence[NDArray[np.float32]] | None = None,
+    embeddings: Sequence[NDArray[np.float32] | None] | None = None,
 ) -> list[Record]:
     """Records of the predictions of one request: one per text, in order; all sequences of one length."""
     return [

@@ -1,16 +1,18 @@
 """A session: one ONNX graph loaded on one device. The only place that runs models, for verify and serving alike.
 
-Limits: one output, of shape (batch, classes); `run` may be called from several threads (onnxruntime's `Run`
-is thread-safe), which is how one-thread runs share a session. On a GPU inputs and outputs are bound.
-Sources: onnxruntime, I/O binding; `onnxruntime.preload_dlls`.
+Two outputs are read: the first, of shape (batch, classes), and what monitoring wants beside it, the pooled
+`EMBEDDING` of each text; bundles exported before it was added have one output. `run` may be called from several
+threads (onnxruntime's `Run` is thread-safe), which is how one-thread runs share a session. On a GPU inputs and
+outputs are bound. Sources: onnxruntime, I/O binding; `onnxruntime.preload_dlls`.
 """
 
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from io import StringIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import onnxruntime as ort
@@ -22,6 +24,8 @@ from tidegate.preprocess import Feeds
 
 # Its kernel is scalar: 0.89 ms where Add and LayerNormalization take 0.11 ms (512 x 384 floats, one core).
 _SLOW_FUSIONS = ["SkipLayerNormFusion"]
+# Name of the output, behind the first, that holds one vector a text; `exporters.embedding` appends it.
+EMBEDDING = "embedding"
 _DATATYPES = {
     "tensor(int64)": "INT64",
     "tensor(int32)": "INT32",
@@ -52,6 +56,18 @@ class Node:
         return cls(str(native.name), _DATATYPES.get(native.type, str(native.type)), shape)
 
 
+class Outputs(NamedTuple):
+    """What one run answered.
+
+    Attributes:
+        first: the graph's first output, (batch, classes), or (batch, dim) of an encoder.
+        embedding: (batch, hidden); None where the graph has none, or it is not finite.
+    """
+
+    first: NDArray[np.float32]
+    embedding: NDArray[np.float32] | None
+
+
 class Session:
     """An open onnxruntime session."""
 
@@ -61,7 +77,8 @@ class Session:
         self._bound = bound
         self.inputs = tuple(str(node.name) for node in native.get_inputs())
         self.takes = tuple(Node.of(node) for node in native.get_inputs())
-        self.gives = Node.of(native.get_outputs()[0])
+        self.gives, *others = map(Node.of, native.get_outputs())
+        self._wanted = [self.gives.name, *(node.name for node in others if _is_embedding(node))]
 
     @classmethod
     def open(cls, file: Path, device: Device, threads: int, streams: int = 1) -> Self:
@@ -99,36 +116,42 @@ class Session:
             )
         return cls(native, file, bound=device.is_gpu)
 
-    def run(self, feeds: Feeds) -> NDArray[np.float32]:
-        """Run one batch; returns the first output, float32 of shape (batch, classes).
+    def run(self, feeds: Feeds) -> Outputs:
+        """Run one batch.
 
         Raises:
-            InferenceFailed: onnxruntime raised, or answered something that is not finite.
+            InferenceFailed: onnxruntime raised, or its first output is not finite.
         """
         try:
-            output: NDArray[np.float32] = (
-                run_bound(self._native, feeds) if self._bound else self._native.run(None, feeds)[0]
+            first, *others = (
+                run_bound(self._native, feeds, self._wanted) if self._bound else self._native.run(self._wanted, feeds)
             )
         except Exception as error:
             shapes = {name: array.shape for name, array in feeds.items()}
             raise InferenceFailed(f"{self._file.name} failed on inputs of shapes {shapes}: {error}") from error
-        if not np.isfinite(output).all():
+        if not np.isfinite(first).all():
             raise InferenceFailed(f"{self._file.name} answered numbers that are not finite")
-        return output
+        # A caller's answer does not depend on what only monitoring reads.
+        return Outputs(first, others[0] if others and np.isfinite(others[0]).all() else None)
 
 
-def run_bound(native: Any, feeds: Feeds) -> NDArray[np.float32]:
-    """Run with inputs and output bound: one copy in, one copy out, and no other wait for the GPU.
+def _is_embedding(node: Node) -> bool:
+    return node.name == EMBEDDING and node.datatype == "FP32" and len(node.shape) == 2
+
+
+def run_bound(native: Any, feeds: Feeds, outputs: Sequence[str]) -> list[NDArray[np.float32]]:
+    """Run with inputs and outputs bound: one copy in, one copy out of each, and no other wait for the GPU.
 
     A binding belongs to one run, so callers share a session here too. On the CPU it answers what `run` does.
     """
     binding = native.io_binding()
     for name, array in feeds.items():
         binding.bind_cpu_input(name, array)
-    binding.bind_output(native.get_outputs()[0].name, "cpu")
+    for name in outputs:
+        binding.bind_output(name, "cpu")
     native.run_with_iobinding(binding)
-    output: NDArray[np.float32] = binding.copy_outputs_to_cpu()[0]
-    return output
+    copied: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
+    return copied
 
 
 @cache

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 HAS_EXPORT = find_spec("optimum") is not None and find_spec("mlflow") is not None
 NEED_EXPORT = [
     "test_checkpoint.py",
+    "test_embedding_output.py",
     "test_kill.py",
     "test_linear.py",
     "test_pickles.py",

@@ -26,7 +26,7 @@ def answers(draft: Draft, folder: Path) -> np.ndarray[tuple[int, ...], np.dtype[
     assert isinstance(draft.preprocessing, TokenizerPreprocessing)
     preprocessor = TokenizerPreprocessor(folder / "tokenizer.json", draft.preprocessing, session.inputs)
     return probabilities(
-        session.run(collate(preprocessor.encode(TEXTS), preprocessor.pad_values)), draft.postprocessing
+        session.run(collate(preprocessor.encode(TEXTS), preprocessor.pad_values)).first, draft.postprocessing
     )
 
 

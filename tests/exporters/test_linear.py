@@ -37,7 +37,7 @@ def converted(pipeline: Any, texts: list[str], folder: Path, *, int8: bool = Fal
     onnx.save(linear_graph(*coefficients_of(classifier), int8=int8), str(folder / "model.onnx"))
     session = Session.open(folder / "model.onnx", choose("cpu", ()), 1)
     preprocessor = tfidf.TfidfPreprocessor(folder / "vectorizer.json")
-    return session.run(collate(preprocessor.encode(texts), preprocessor.pad_values))
+    return session.run(collate(preprocessor.encode(texts), preprocessor.pad_values)).first
 
 
 @given(

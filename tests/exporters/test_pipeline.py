@@ -1,4 +1,6 @@
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
 from tidegate.engine import Engine
 from tidegate.errors import GateRefused, UntrustedPickle, UsageError
+from tidegate.preprocess import Encoded
+from tidegate.records import Record
 
 TEXTS = [text for text, _ in EVALUATION]
 
@@ -63,6 +67,71 @@ def test_a_checkpoint_becomes_a_bundle_that_answers_as_the_source_does(tmp_path:
     assert accepted == {variant.name for variant in bundle.manifest.variants}
     assert {f.name for f in bundle.path.iterdir() if f.suffix == ".onnx"} == {v.file for v in bundle.manifest.variants}
     assert any("evaluation texts stand in" in message for message in messages)  # the run logged no training split
+
+
+@dataclass
+class Handed:
+    """Keeps what the export hands on to the builder of the reference, and builds it."""
+
+    evaluation: Sequence[Record] = ()
+    truths: Sequence[str] = ()
+    perturbed: Sequence[tuple[Record, str]] = ()
+
+    def build(
+        self,
+        labels: Sequence[str],
+        training: Sequence[tuple[str, Encoded]],
+        evaluation: Sequence[Record],
+        truths: Sequence[str],
+        perturbed: Sequence[tuple[Record, str]],
+        folder: Path,
+    ) -> None:
+        self.evaluation, self.truths, self.perturbed = evaluation, truths, perturbed
+        build_reference(labels, training, evaluation, truths, perturbed, folder)
+
+    def export(self, tmp_path: Path, run: Path, **options: object) -> Bundle:
+        request = ExportRequest.model_validate({"run": str(run), "name": "m", **options})
+        return export_run(request, BundleStore(tmp_path / "bundles"), "", self.build, print)
+
+
+def test_the_reference_gets_records_with_truths_and_embeddings_and_perturbed_copies(tmp_path: Path) -> None:
+    handed, data = Handed(), write_rows(tmp_path / "rows.csv", EVALUATION)
+    bundle = handed.export(tmp_path, tiny_bert(tmp_path / "run"), data=str(data))
+    assert [output.name for output in bundle.manifest.outputs] == ["logits", "embedding"]
+    assert [(record.text, truth) for record, truth in zip(handed.evaluation, handed.truths, strict=True)] == EVALUATION
+    engine = Engine.open(bundle, choose("cpu", ()))
+    rows = engine.encode(TEXTS)
+    served = engine.answer(rows)
+    assert served.embedding is not None
+    for index, record in enumerate(handed.evaluation):
+        assert record.variant == bundle.manifest.chosen
+        assert record.row.arrays["input_ids"].tolist() == rows[index].arrays["input_ids"].tolist()
+        np.testing.assert_allclose(record.scores, served.probabilities[index], atol=1e-5)
+        assert record.embedding is not None
+        np.testing.assert_allclose(record.embedding, served.embedding[index], atol=1e-4)
+    assert [truth for _, truth in handed.perturbed] == [label for _, label in EVALUATION]
+    copies = [record for record, _ in handed.perturbed]
+    assert all(copy.embedding is not None and len(copy.scores) == 3 for copy in copies)
+    assert sum(copy.text != text for copy, text in zip(copies, TEXTS, strict=True)) > 0.8 * len(TEXTS)
+
+
+def test_what_knows_no_tokens_has_no_embeddings_and_truths_all_the_same(tmp_path: Path) -> None:
+    handed = Handed()
+    bundle = handed.export(tmp_path, plain_folder(tmp_path / "run"), trust_pickle=True)
+    assert [output.name for output in bundle.manifest.outputs] == ["probabilities"]
+    assert list(handed.truths) == [label for _, label in EVALUATION]
+    records = [*handed.evaluation, *(record for record, _ in handed.perturbed)]
+    assert all(record.embedding is None and "values" in record.row.arrays for record in records)
+
+
+def test_a_transformer_that_shows_no_attention_is_exported_without_embeddings_and_it_is_said_once(
+    tmp_path: Path,
+) -> None:
+    messages: list[str] = []
+    data = write_rows(tmp_path / "rows.csv", EVALUATION)
+    bundle = export(tmp_path, batch_dependent(tmp_path / "run"), messages, data=str(data))
+    assert [output.name for output in bundle.manifest.outputs] == ["logits"]
+    assert sum("embeddings" in message for message in messages) == 1
 
 
 def batch_dependent(folder: Path) -> Path:

@@ -76,6 +76,22 @@ def test_an_encoder_becomes_a_bundle_without_labelled_data(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_the_reference_of_an_encoder_gets_its_vectors_and_neither_truths_nor_perturbed_copies(tmp_path: Path) -> None:
+    vectors: list[Any] = []
+
+    def build(*arguments: Any) -> None:
+        labels, _, evaluation, truths, perturbed, _ = arguments
+        assert (list(labels), list(truths), list(perturbed)) == ([], [], [])
+        vectors.extend(record.embedding for record in evaluation)
+        build_reference(*arguments)
+
+    run, data = tiny_encoder(tmp_path / "run"), write_rows(tmp_path / "rows.csv", EVALUATION)
+    request = ExportRequest(run=str(run), name="m", data=data)
+    bundle = export_run(request, BundleStore(tmp_path / "bundles"), "", build, print)
+    np.testing.assert_allclose(vectors, Engine.open(bundle, choose("cpu", ())).classify(TEXTS), atol=1e-5)
+
+
+@pytest.mark.slow
 def test_an_embedding_bundle_is_verified_and_tuned_again_elsewhere(tmp_path: Path) -> None:
     bundle = export(tmp_path, tiny_encoder(tmp_path / "run"))
     known = read(bundle)

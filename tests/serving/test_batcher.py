@@ -13,12 +13,12 @@ import pytest
 import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry
 
 from serving.batcher import Batcher, Inferred
 from serving.caller import ANYONE
 from serving.metrics import ServingMetrics
+from tidegate.engine import Inference
 from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, Overloaded
 from tidegate.permits import Permits
 from tidegate.plan import Plan
@@ -59,7 +59,7 @@ class Model:
             raise ValueError("no such token")
         return Encoded({"x": np.full(length, value)}, length=length, words=1, unknown=0, truncated=False)
 
-    def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
+    def infer(self, rows: Sequence[Encoded]) -> Inference:
         values = [float(r.arrays["x"][0]) for r in rows]
         self.batches.append(values)
         self.tokens.append(len(rows) * max(r.length for r in rows))
@@ -70,7 +70,7 @@ class Model:
             raise InferenceFailed("poison")
         if BUG in values:
             raise KeyError("a bug")
-        return np.array([[value, 1.0] for value in values])
+        return Inference(np.array([[value, 1.0] for value in values]), np.array(values, dtype=np.float32)[:, None])
 
 
 @dataclass
@@ -147,6 +147,7 @@ def test_every_row_is_answered_once_in_order_within_the_budgets(
 
     for request, inferred in zip(work, asyncio.run(main()), strict=True):
         assert [answer[0] for answer in inferred.probabilities] == [value for value, _ in request]
+        assert [float(e[0]) for e in inferred.embeddings if e is not None] == [np.float32(v) for v, _ in request]
         assert inferred.queue_seconds >= 0
         assert inferred.infer_seconds > 0
     assert sorted(value for batch in model.batches for value in batch) == sorted(v for r in work for v, _ in r)
@@ -252,8 +253,9 @@ def test_two_free_runners_share_what_waits() -> None:
 
 def test_an_engine_that_loses_rows_fails_them_instead_of_mixing_them_up() -> None:
     class Forgetful(Model):
-        def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
-            return super().infer(rows)[1:]
+        def infer(self, rows: Sequence[Encoded]) -> Inference:
+            probabilities, embedding = super().infer(rows)
+            return Inference(probabilities[1:], embedding)
 
     async def main() -> None:
         async with bench(Forgetful()) as b:
@@ -375,9 +377,9 @@ def test_several_runs_go_on_at_once() -> None:
     together = threading.Barrier(2, timeout=10)
 
     class Pair(Model):
-        def infer(self, rows: Sequence[Encoded]) -> NDArray[np.float64]:
+        def infer(self, rows: Sequence[Encoded]) -> Inference:
             together.wait()  # passes only when two runs are in the model at the same time
-            return np.ones((len(rows), 2))
+            return Inference(np.ones((len(rows), 2)), None)
 
     async def main() -> None:
         async with bench(Pair(), runs=2, max_batch_rows=1) as b:

@@ -145,14 +145,16 @@ def test_card_and_description_say_what_the_vectors_are(tmp_path: Path) -> None:
     on_embedder(tmp_path, scenario)
 
 
-def test_records_hold_features_of_texts_and_no_vectors(tmp_path: Path) -> None:
+def test_records_of_vectors_have_no_label_and_the_vector_beside_the_text(tmp_path: Path) -> None:
     bundle = bundles.embedder(BundleStore(tmp_path / "bundles"))
 
     async def scenario(running: Running) -> None:
-        await ask(running, {"inputs": [UP, LONG]})
+        vectors = (await ask(running, {"inputs": [UP, LONG]})).json()
         first, second = running.monitor.records
         assert (first.label, first.scores, first.score) == ("", (), 0.0)
         assert (first.row.length, second.row.truncated) == (4, True)
+        assert first.embedding is not None
+        np.testing.assert_allclose(first.embedding, vectors[0], atol=1e-6)
         known = set(record_features(running.monitor.records).columns)
         assert {feature.name for feature in load_reference(bundle).features} <= known
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from serving.codec import decode_question
 from serving.schemas import DetailedPredictions, PredictRequest
-from tests import bundles
+from tests import bundles, toy_graphs
 from tests.serving.apps import Running, on_gateway
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
@@ -72,6 +72,9 @@ def test_a_record_tells_monitoring_all_it_wants(tmp_path: Path) -> None:
         assert (record.text, record.label, record.abstained) == ("profit zebra rises", "positive", False)
         row = record.row
         assert (row.length, row.words, row.unknown, row.truncated) == (5, 3, 1, False)
+        assert row.arrays["input_ids"].shape == (5,)
+        assert record.embedding is not None
+        np.testing.assert_allclose(record.embedding, toy_graphs.topic("[CLS] profit [UNK] rises [SEP]"), atol=1e-6)
         assert record.score == max(record.scores)
         assert len(record.scores) == 3
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from threading import Barrier, Event
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
-from tests import bundles
+from tests import bundles, toy_graphs
 from tidegate import devices
 from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
@@ -23,7 +24,7 @@ from tidegate.engine import Engine, Run, in_turn, open_session
 from tidegate.errors import BundleCorrupt, DeviceUnavailable, InferenceFailed
 from tidegate.plan import Plan, exported
 from tidegate.preprocess import Encoded, Feeds, collate
-from tidegate.session import Session, run_bound
+from tidegate.session import Outputs, Session, run_bound
 
 CPU = devices.choose("cpu", ["CPUExecutionProvider"])
 MakeBundle = Callable[[BundleStore], Bundle]
@@ -56,7 +57,7 @@ def test_long_texts_are_batched_within_what_a_gpu_session_is_granted(tmp_path: P
     shapes: list[tuple[int, ...]] = []
 
     class Recording(Session):
-        def run(self, feeds: Feeds) -> NDArray[np.float32]:
+        def run(self, feeds: Feeds) -> Outputs:
             shapes.append(feeds["input_ids"].shape)
             return super().run(feeds)
 
@@ -137,15 +138,70 @@ def test_answers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
         session.run(poison)
 
 
+def test_each_text_has_its_own_embedding_whatever_its_company(tmp_path: Path) -> None:
+    engine = Engine.open(bundles.wordpieces(BundleStore(tmp_path)), CPU)
+    texts = ["strong profit growth", "loss", "the company met analysts on monday", "zebra"] * 20
+
+    together = engine.answer(engine.encode(texts)).embedding
+
+    assert together is not None
+    assert together.shape == (80, toy_graphs.TOPICS)
+    assert together.dtype == np.float32
+    np.testing.assert_allclose(together[1], toy_graphs.topic("[CLS] loss [SEP]"), atol=1e-6)
+    np.testing.assert_allclose(together[3], toy_graphs.topic("[CLS] [UNK] [SEP]"), atol=1e-6)
+
+
+def test_a_graph_of_one_output_has_no_embedding_and_an_encoder_s_vectors_are_theirs(tmp_path: Path) -> None:
+    store = BundleStore(tmp_path)
+    classifier, encoder = (Engine.open(make(store), CPU) for make in (bundles.sentiment, bundles.embedder))
+
+    assert classifier.answer(classifier.encode(["profit rises"])).embedding is None
+    vectors, embedding = encoder.answer(encoder.encode(["profit rises", "loss"]))
+    assert embedding is not None
+    np.testing.assert_array_equal(vectors, embedding)
+
+
+def test_an_embedding_that_is_not_finite_is_left_out_and_the_answer_stands(tmp_path: Path) -> None:
+    model = toy_graphs.with_topics(toy_graphs.mean_embedding_graph())
+    table = next(tensor for tensor in model.graph.initializer if tensor.name == "topics")
+    table.CopyFrom(numpy_helper.from_array(np.full((21, toy_graphs.TOPICS), np.inf, dtype=np.float32), "topics"))
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    ids = np.array([[2, 5, 3]])
+
+    outputs = Session.open(tmp_path / "model.onnx", CPU, 1).run({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+
+    assert np.isfinite(outputs.first).all()
+    assert outputs.embedding is None
+
+
+@pytest.mark.parametrize("shape", [["batch", "tokens", 3], ["batch"]])
+def test_an_output_of_that_name_which_is_no_vector_a_text_is_not_taken_for_one(
+    tmp_path: Path, shape: list[str | int]
+) -> None:
+    model = toy_graphs.mean_embedding_graph()
+    source = "embedded" if len(shape) == 3 else "best"
+    model.graph.node.append(helper.make_node("ReduceMax", ["logits"], ["best"], axes=[1], keepdims=0))
+    model.graph.node.append(helper.make_node("Identity", [source], ["embedding"]))
+    model.graph.output.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape))
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    ids = np.array([[2, 5, 3]])
+    feeds: Feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+    assert Session.open(tmp_path / "model.onnx", CPU, 1).run(feeds).embedding is None
+
+
 def test_a_run_with_bound_inputs_answers_what_a_plain_one_does(tmp_path: Path) -> None:
     file = bundles.wordpieces(BundleStore(tmp_path)).file("model.onnx")
     native = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     feeds: Feeds = {"input_ids": np.array([[2, 5, 3], [2, 3, 0]]), "attention_mask": np.array([[1, 1, 1], [1, 1, 0]])}
 
-    bound = run_bound(native, feeds)
+    plain = native.run(None, feeds)
 
-    np.testing.assert_array_equal(bound, native.run(None, feeds)[0])
-    np.testing.assert_array_equal(Session(native, file, bound=True).run(feeds), bound)
+    for bound in (run_bound(native, feeds, ["logits", "embedding"]), Session(native, file, bound=True).run(feeds)):
+        assert len(bound) == len(plain) == 2
+        for one, other in zip(bound, plain, strict=True):
+            assert one is not None
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_bound_run_that_fails_is_the_same_error(tmp_path: Path) -> None:
@@ -171,11 +227,11 @@ def test_runs_at_once_take_a_session_each_and_the_next_one_waits_for_a_free_one(
     met, freed, feeds = Barrier(3), Event(), {"x": np.zeros(1)}
 
     def session(number: int) -> Run:
-        def run(_feeds: Feeds) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        def run(_feeds: Feeds) -> Outputs:
             if not freed.is_set():
                 met.wait(10)  # both must be inside at once
                 freed.wait(10)
-            return np.full(1, number, dtype=np.float32)
+            return Outputs(np.full(1, number, dtype=np.float32), None)
 
         return run
 
@@ -186,12 +242,12 @@ def test_runs_at_once_take_a_session_each_and_the_next_one_waits_for_a_free_one(
         third = callers.submit(together, feeds)
         assert not third.done()
         freed.set()
-        assert sorted(int(one.result(10)[0]) for one in first) == [0, 1]
-        assert int(third.result(10)[0]) in (0, 1)
+        assert sorted(int(one.result(10).first[0]) for one in first) == [0, 1]
+        assert int(third.result(10).first[0]) in (0, 1)
 
 
 def test_a_session_that_fails_is_free_for_the_next_run() -> None:
-    def fail(_feeds: Feeds) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    def fail(_feeds: Feeds) -> Outputs:
         raise InferenceFailed("poison")
 
     alone = in_turn([fail])
