@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from exporters.convert import Draft, to_onnx
+from exporters.embedding_output import aligned
 from exporters.handover import BuildReference, hand_over
 from exporters.manifest import ExportRequest as ExportRequest
 from exporters.manifest import Plan, draft_manifest, final_manifest
@@ -118,7 +119,7 @@ def _compare(plan: Plan, yard: Yardstick, folder: Path, work: Path, say: Say) ->
     feeds = _calibration(plan, folder) if plan.draft.rewrites else []
     for rewrite in plan.draft.rewrites:
         try:
-            candidate = _careful_enough(plan, rewrite(folder, feeds), yard, folder, work, say)
+            candidate = _careful_enough(plan, aligned(rewrite(folder, feeds), folder, feeds), yard, folder, work, say)
             candidates.append(_if_faster(candidate, candidates[0], say))
         except TidegateError as error:  # what is only meant to be faster must not stop the export
             say(f"left out: {error}")

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from exporters.convert import Draft, Rewrite, to_onnx
-from exporters.embedding_output import append_embedding
+from exporters.embedding_output import aligned, append_embedding
 from exporters.invariant import invariant_int8
 from exporters.layouts import recognise
 from exporters.quantize import dynamic_int8, fused, half
 from tests.exporters.models import EVALUATION, tiny_bert
 from tests.toy_graphs import mean_embedding_graph
-from tidegate.bundle import TokenizerPreprocessing
+from tidegate.bundle import TokenizerPreprocessing, Variant
 from tidegate.devices import choose
 from tidegate.preprocess import Feeds, collate
 from tidegate.session import EMBEDDING, Outputs, Session
@@ -95,6 +95,38 @@ def test_every_variant_has_it_and_answers_what_it_would_without(
     assert exact is not None
     assert with_it.embedding is not None
     assert np.abs(with_it.embedding - exact).mean() < tolerance * exact.std()
+
+
+@pytest.mark.parametrize(("rewrite", "size"), [(dynamic_int8, 1), (invariant_int8, 16)])
+def test_rounding_moves_single_embeddings_and_not_their_mean(exported: Exported, rewrite: Rewrite, size: int) -> None:
+    draft, folder, _ = exported
+    calibration = feeds(draft, folder, 1)
+    variant = next(iter(rewrite(folder, calibration)))
+    before = run(draft, folder, folder / variant.file, size)
+    assert list(aligned([variant], folder, calibration)) == [variant]
+    after = run(draft, folder, folder / variant.file, size)
+    exact = run(draft, folder, folder / "model.onnx", size).embedding
+
+    np.testing.assert_array_equal(after.first, before.first)
+    assert exact is not None
+    assert before.embedding is not None
+    assert after.embedding is not None
+    np.testing.assert_allclose(after.embedding.mean(axis=0), exact.mean(axis=0), atol=1e-4)
+    assert np.abs(before.embedding.mean(axis=0) - exact.mean(axis=0)).max() > 1e-3
+
+
+def test_what_has_no_embedding_is_not_aligned(exported: Exported, tmp_path: Path) -> None:
+    draft, folder, _ = exported
+    for name in ("model.onnx", "model.int8.onnx"):
+        onnx.save(mean_embedding_graph(), str(tmp_path / name))
+    before = (tmp_path / "model.int8.onnx").read_bytes()
+    variant = Variant(name="int8", file="model.int8.onnx", precision="int8")
+    texts = [{name: feed[name] for name in ("input_ids", "attention_mask")} for feed in feeds(draft, folder, 1)]
+    texts = [{name: np.minimum(array, 20) for name, array in text.items()} for text in texts]
+
+    assert list(aligned([variant], tmp_path, texts)) == [variant]
+    assert list(aligned([draft.variant], folder, [])) == [draft.variant]
+    assert (tmp_path / "model.int8.onnx").read_bytes() == before
 
 
 def test_fusing_still_finds_the_attention_of_the_layer_that_is_read(exported: Exported) -> None:

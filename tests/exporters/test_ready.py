@@ -10,7 +10,9 @@ from exporters.layouts import recognise
 from exporters.quantize import dynamic_int8
 from exporters.ready import draft_ready
 from tests.exporters.models import EVALUATION, LABELS, tiny_bert
+from tidegate.devices import choose
 from tidegate.errors import UnsupportedSource
+from tidegate.session import Session
 
 TEXTS = [text for text, _ in EVALUATION]
 
@@ -37,6 +39,24 @@ def test_an_exported_model_is_taken_as_it_is(ready: Path, tmp_path: Path) -> Non
     assert draft.preprocessing.model_dump()["max_tokens"] == 48
     assert (out / "model.onnx").read_bytes() == (ready / "model.onnx").read_bytes()
     assert draft.predict(TEXTS).std(axis=0).min() > 0.01
+
+
+def test_an_exported_model_without_embeddings_gets_them_beside_the_same_logits(ready: Path, tmp_path: Path) -> None:
+    graph = onnx.load(str(ready / "model.onnx"))
+    names = [entry.name for entry in graph.graph.input]
+    onnx.save(onnx.utils.Extractor(graph).extract_model(names, ["logits"]), str(ready / "model.onnx"))
+    out = tmp_path / "out"
+    out.mkdir()
+    draft = draft_ready(recognise(ready), out)
+    assert [(spec.name, spec.shape) for spec in draft.outputs] == [("logits", (-1, 3)), ("embedding", (-1, 64))]
+    ids = np.array([[2, 9, 8, 3], [2, 7, 3, 0]])
+    known = {"input_ids": ids, "attention_mask": (ids > 0).astype(np.int64), "token_type_ids": np.zeros_like(ids)}
+    feeds = {name: known[name] for name in names}
+    before, after = (Session.open(folder / "model.onnx", choose("cpu", ()), 1).run(feeds) for folder in (ready, out))
+    np.testing.assert_array_equal(before.first, after.first)
+    assert before.embedding is None
+    assert after.embedding is not None
+    assert after.embedding.shape == (2, 64)
 
 
 def test_a_graph_that_was_quantized_dynamically_is_served_one_text_a_run(ready: Path, tmp_path: Path) -> None:
