@@ -183,8 +183,9 @@ def _tokens(row: Encoded) -> NDArray[np.int64]:
 
 def _embeddings(records: Sequence[Record]) -> NDArray[np.float32]:
     """What the graph said of each text; for TF-IDF, which has no hidden state, a random projection of its terms."""
-    if records[0].embedding is not None:
-        return np.array([record.embedding for record in records], dtype=np.float32)
+    vectors = [record.embedding for record in records]
+    if all(vector is not None for vector in vectors):  # one that was not finite was left out
+        return np.array(vectors, dtype=np.float32)
     if "values" in records[0].row.arrays:
         return project([(row.arrays["indices"], row.arrays["values"]) for row in (record.row for record in records)])
     return np.zeros((len(records), 0), dtype=np.float32)

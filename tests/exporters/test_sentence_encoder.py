@@ -70,8 +70,8 @@ def test_an_encoder_becomes_a_bundle_without_labelled_data(tmp_path: Path) -> No
     assert fp32.batch_difference <= 1e-5
     assert {evidence.variant for evidence in manifest.evidence} >= {"fp32", "int8-invariant"}
     assert manifest.description == "Turns a text into a vector of 64 numbers of length 1; an encoder with mean pooling."
-    features = {feature.name for feature in load_reference(bundle).features}
-    assert {"chars", "words", "tokens"} <= features
+    features = set(load_reference(bundle).layout.features)
+    assert {"chars", "words", "tokens", "embedding"} <= features
     assert not features & {"top_probability", "margin", "entropy", "label"}
 
 
