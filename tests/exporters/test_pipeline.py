@@ -94,6 +94,7 @@ class Handed:
         return export_run(request, BundleStore(tmp_path / "bundles"), "", self.build, print)
 
 
+@pytest.mark.slow
 def test_the_reference_gets_records_with_truths_and_embeddings_and_perturbed_copies(tmp_path: Path) -> None:
     handed, data = Handed(), write_rows(tmp_path / "rows.csv", EVALUATION)
     bundle = handed.export(tmp_path, tiny_bert(tmp_path / "run"), data=str(data))
@@ -115,6 +116,7 @@ def test_the_reference_gets_records_with_truths_and_embeddings_and_perturbed_cop
     assert sum(copy.text != text for copy, text in zip(copies, TEXTS, strict=True)) > 0.8 * len(TEXTS)
 
 
+@pytest.mark.slow
 def test_what_knows_no_tokens_has_no_embeddings_and_truths_all_the_same(tmp_path: Path) -> None:
     handed = Handed()
     bundle = handed.export(tmp_path, plain_folder(tmp_path / "run"), trust_pickle=True)
@@ -124,6 +126,7 @@ def test_what_knows_no_tokens_has_no_embeddings_and_truths_all_the_same(tmp_path
     assert all(record.embedding is None and "values" in record.row.arrays for record in records)
 
 
+@pytest.mark.slow
 def test_a_transformer_that_shows_no_attention_is_exported_without_embeddings_and_it_is_said_once(
     tmp_path: Path,
 ) -> None:
