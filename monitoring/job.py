@@ -15,18 +15,19 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine, Row, insert, select
 
-from monitoring import relabel
+from monitoring import alerts, deliveries, relabel
+from monitoring.alerts import Alert
 from monitoring.intake import Intake
 from monitoring.labels import KnownLabels
 from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import References
 from monitoring.report import drift_report
 from monitoring.tables import storable
-from monitoring.webhook import Webhook
-from monitoring.writer import Raised, Writer
+from monitoring.webhook import Webhooks
+from monitoring.writer import Writer
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, PredictionNotFound
-from tidegate.records import Record
+from tidegate.records import AlertState, Record
 from tidegate.redaction import Redactor
 from tidegate.settings import Settings
 from tidegate.store import feedback as feedback_table
@@ -62,9 +63,7 @@ class MonitoringJob:
         self._metrics = MonitoringMetrics(registry, clock)
         self._labels = KnownLabels(bundles)
         self._writer = Writer(database, References(bundles), settings, self._metrics, clock)
-        self._webhook = Webhook(
-            settings.webhook_url, self._metrics.webhook_failures.inc, allow_private=settings.webhook_allow_private
-        )
+        self._webhooks = Webhooks(database, settings, self._metrics.webhook_failures.inc, clock)
         self._redact = Redactor.of(settings.redact)
         self._intake = Intake()
         # Not daemonic: a daemon would be cut off in the middle of a write. `_run` ends with the main thread.
@@ -72,7 +71,7 @@ class MonitoringJob:
 
     def start(self) -> None:
         """Take over open windows and begin to write; whylogs warms up in the writer thread."""
-        self._webhook.start()
+        self._webhooks.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -82,7 +81,7 @@ class MonitoringJob:
             self._thread.join(STOP_SECONDS)
             if self._thread.is_alive():
                 log.warning("monitoring is still writing after %s s; the process ends when it is done", STOP_SECONDS)
-        self._webhook.stop()
+        self._webhooks.stop()
 
     def record(self, records: Sequence[Record]) -> None:
         """Take the records of one request, or drop and count them when the queue is full; never waits."""
@@ -105,6 +104,26 @@ class MonitoringJob:
         """
         with reachable("the feedback is not stored"):
             return self._feedback(model, prediction_id, label, comment)
+
+    def alerts(self, model: str | None, state: AlertState | None) -> list[dict[str, Any]]:
+        """Alerts, newest first: all, or those of a model, or in a state."""
+        with reachable("alerts are not known"):
+            return [alert.document() for alert in alerts.list_alerts(self._database, model, state)]
+
+    def alert(self, alert_id: int) -> dict[str, Any]:
+        """One alert; raises what `alerts.find` does."""
+        with reachable("the alert is not known"):
+            return alerts.find(self._database, alert_id).document()
+
+    def acknowledge(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        """Say that somebody looks at an alert; raises what `alerts.acknowledge` does."""
+        with reachable("the alert is not acknowledged"):
+            return alerts.acknowledge(self._database, alert_id, self._clock(), by, note).document()
+
+    def resolve(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        """Say that an alert is over; raises what `alerts.resolve` does."""
+        with reachable("the alert is not resolved"):
+            return alerts.resolve(self._database, alert_id, self._clock(), by, note).document()
 
     def _feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         if len(comment) > MAX_COMMENT_CHARS:
@@ -151,22 +170,36 @@ class MonitoringJob:
         while (records := self._intake.take(GATHER_SECONDS, IDLE_SECONDS)) is not None:
             if records:
                 self._write(records)
-            self._guarded(lambda: self._deliver(self._writer.close_due()))
+            self._guarded(lambda: self._tell(self._writer.close_due()))
+            self._guarded(self._webhooks.sort)
             if not records:
+                self._guarded(self._show_alerts)
                 self._guarded(self._writer.show_depths)
             if not threading.main_thread().is_alive():
                 self._intake.close()  # nobody called `stop`: finish, so that the process can end
 
     def _write(self, records: Sequence[Record]) -> None:
-        if not self._guarded(lambda: self._deliver(self._writer.write(records))):
+        if not self._guarded(lambda: self._tell(self._writer.write(records))):
             self._metrics.dropped.inc(len(records))
         self._intake.done(len(records))
 
-    def _deliver(self, raised: Raised) -> None:
-        for alert, queued in raised:
-            self._metrics.alerts.labels(alert.model).inc()
-            log.warning("drift alert %s: %s; %s texts queued for relabeling", alert.id, alert.message, queued)
-            self._webhook.send(alert.document(queued))
+    def _tell(self, changed: Sequence[Alert]) -> None:
+        """Log and count alerts that changed; their deliveries are in the database already."""
+        for alert in changed:
+            if alert.event == "opened" and alert.kind == "drift":
+                self._metrics.alerts.labels(alert.model).inc()
+            level = logging.INFO if alert.event == "resolved" else logging.WARNING
+            log.log(
+                level, "%s alert %s (%s) %s: %s", *(alert.kind, alert.id, alert.severity, alert.event, alert.message)
+            )
+
+    def _show_alerts(self) -> None:
+        """Read how alerts and deliveries stand, which other processes change too."""
+        with self._database.connect() as connection:
+            for *labels, unresolved in alerts.open_counts(connection):
+                self._metrics.alerts_open.labels(*labels).set(unresolved)
+            for state, count in deliveries.counts(connection).items():
+                self._metrics.deliveries.labels(state).set(count)
 
     def _guarded(self, step: Callable[[], None]) -> bool:
         """Run a step of the loop; whatever it raises is logged, and monitoring goes on with the next one."""

@@ -38,8 +38,22 @@ class MonitoringMetrics:
             "Predictions that monitoring did not see: its queue was full, or they could not be written.",
             registry=registry,
         )
+        self.alerts_open = Gauge(
+            "tidegate_alerts_open",
+            "Alerts that are not resolved, acknowledged ones included.",
+            ["model", "kind", "severity"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.deliveries = Gauge(
+            "tidegate_deliveries",
+            "Deliveries of alerts: new and pending wait, dead ones were given up, delivered ones are the last 1,000.",
+            ["state"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
         self.webhook_failures = Counter(
-            "tidegate_webhook_failures", "Alerts that the webhook did not take.", registry=registry
+            "tidegate_webhook_failures", "Tries to deliver an alert that failed.", registry=registry
         )
         self._grown = Gauge(
             "tidegate_profile_grown_timestamp_seconds",

@@ -3,6 +3,7 @@
 Before: everything of this room that writes; after: `tidegate.store`.
 """
 
+import math
 from typing import Any
 
 from sqlalchemy import Connection, Table
@@ -21,3 +22,14 @@ def storable(text: str) -> str:
     JSON may carry both, and one such request must not cost the batch that it was written with.
     """
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+
+
+def clean(value: Any) -> Any:
+    """A document with what no database or receiver takes replaced: strings as `storable`, NaN and infinity as None."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {storable(str(name)): clean(each) for name, each in value.items()}
+    return [clean(each) for each in value] if isinstance(value, (list, tuple)) else value

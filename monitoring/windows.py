@@ -109,8 +109,8 @@ def read_all_open(connection: Connection) -> list[Window]:
     return [_window(row) for row in connection.execute(select(table).where(table.c.open).order_by(table.c.id))]
 
 
-def last_closed(connection: Connection, key: Key, since: float) -> list[Row[Any]]:
-    """The last three closed and scored windows begun at or after a time, oldest first: id, status, surprise, ..."""
+def last_closed(connection: Connection, key: Key) -> list[Row[Any]]:
+    """The last three closed and scored windows, oldest first: id, status, surprise, features."""
     rows = connection.execute(
         select(table.c.id, table.c.status, table.c.surprise, table.c.features)
         .where(
@@ -118,7 +118,6 @@ def last_closed(connection: Connection, key: Key, since: float) -> list[Row[Any]
             table.c.version == key[1],
             table.c.open.is_(False),
             table.c.status != "insufficient",
-            table.c.started_at >= since,
         )
         .order_by(table.c.id.desc())
         .limit(CONFIRM_WINDOWS)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Engine
 
-from monitoring import alerts, detectors, drift, relabel, selection, windows
+from monitoring import alerts, detectors, drift, findings, relabel, windows
 from monitoring.alarm import Verdict, limit_of
 from monitoring.alerts import Alert
 from monitoring.calibration import MIN_ROWS
@@ -27,7 +27,7 @@ from tidegate.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Raised = list[tuple[Alert, int]]  # an alert and how many items it put on the relabel queue
+Raised = list[Alert]  # those that were opened, raised, reopened or resolved
 
 
 class Writer:
@@ -173,16 +173,10 @@ class Writer:
         self._open.pop(key, None)
         detectors.write(connection, key, detector, after.ended_at)
         windows.trim(connection, key[0], self._settings.keep_windows)
-        return self._raise_if_due(connection, key, verdict)
-
-    def _raise_if_due(self, connection: Connection, key: Key, verdict: Verdict) -> Raised:
-        now = self._clock()
-        due = alerts.open_if_due(connection, key, now, verdict)
-        if due is None:
+        if score.status == "insufficient" and not verdict.breaches:
             return []
-        alert, drifted = due
-        queued = selection.enqueue_uncertain(connection, drifted, self._settings.relabel_per_alert, now)
-        return [(alert, queued)]
+        found = findings.of_verdict(connection, key, after.id, verdict)
+        return alerts.settle(connection, key, found, after.id, self._clock(), self._settings)
 
     def _redacted(self, records: Sequence[Record]) -> Sequence[Record]:
         """Records as they are stored; they were profiled as they came, since profiles hold no text."""

@@ -55,6 +55,11 @@ RULES: tuple[tuple[str, Role], ...] = (
     ("PUT /models/{m}/aliases/{alias}", ADMIN),
     ("DELETE /models/{m}/aliases/{alias}", ADMIN),
     ("POST /models/{m}/rollback", ADMIN),
+    # alerts
+    ("GET /alerts", PREDICT),
+    ("GET /alerts/{id}", PREDICT),
+    ("POST /alerts/{id}/ack", ADMIN),
+    ("POST /alerts/{id}/resolve", ADMIN),
     # pages and figures
     ("GET /", PREDICT),
     ("GET /docs", PREDICT),

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from serving.body import json_object, json_type
 from serving.limits import check_count, check_text
 from serving.model import Predictions
-from serving.schemas import AliasRequest, FeedbackRequest
+from serving.schemas import AlertNote, AliasRequest, FeedbackRequest
 from tidegate.errors import InvalidInput, MalformedRequest
 from tidegate.settings import Settings
 from tidegate.tasks import Answer, ranked
@@ -67,6 +67,11 @@ def decode_feedback(document: Any) -> FeedbackRequest:
 def decode_alias(document: Any) -> AliasRequest:
     """Check where an alias is to point; raises what `_checked` does."""
     return _checked(AliasRequest, document)
+
+
+def decode_note(document: Any) -> AlertNote:
+    """Check what is said about an alert; raises what `_checked` does."""
+    return _checked(AlertNote, document)
 
 
 def _checked(schema: type[Body], document: Any) -> Body:

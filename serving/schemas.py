@@ -165,6 +165,39 @@ class Traffic(BaseModel):
     verdict: Decision | None = None
 
 
+class AlertNote(Wire):
+    """What a person has to say about an alert."""
+
+    note: str = Field("", max_length=2_000, description="Kept with the alert, and told to its receivers.")
+
+
+class AlertDescription(BaseModel):
+    """What was found about a model version, and who has seen it; times are Unix seconds."""
+
+    id: int
+    state: Literal["open", "acknowledged", "resolved"]
+    model: str
+    version: int
+    kind: Literal["drift", "contract", "accuracy"]
+    severity: Literal["ticket", "page"]
+    event: str = Field(description="What happened last: opened, raised, reopened, acknowledged, resolved.")
+    message: str
+    features: list[dict[str, Any]] = Field(description="Those at fault, worst first: name, score, threshold.")
+    detail: dict[str, Any]
+    window_id: int = Field(description="The window at whose close it was opened.")
+    window_ids: list[int]
+    occurrences: int = Field(description="Closed windows with the finding.")
+    quiet_windows: int = Field(description="Closed windows without it since then.")
+    relabel_items_queued: int
+    opened_at: float
+    last_seen_at: float | None
+    acknowledged_at: float | None
+    acknowledged_by: str
+    resolved_at: float | None
+    resolved_by: str
+    note: str
+
+
 class Health(BaseModel):
     """The process answers."""
 

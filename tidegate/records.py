@@ -8,7 +8,7 @@ Serving and monitoring do not import each other; the command line gives serving 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from tidegate.bundle import Manifest
 from tidegate.preprocess import Encoded
 from tidegate.tasks import Answer
+
+AlertState = Literal["open", "acknowledged", "resolved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,26 @@ class Monitor(Protocol):
             PredictionNotFound: no such prediction is kept.
             InvalidInput: not a label of the model.
         """
+        ...
+
+    def alerts(self, model: str | None, state: AlertState | None) -> list[dict[str, Any]]:
+        """Alerts, newest first: all, or those of a model, or in a state."""
+        ...
+
+    def alert(self, alert_id: int) -> dict[str, Any]:
+        """One alert.
+
+        Raises:
+            ItemNotFound: no alert with that id.
+        """
+        ...
+
+    def acknowledge(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        """Say that somebody looks at an alert; raises what `alert` does."""
+        ...
+
+    def resolve(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        """Say that an alert is over; raises what `alert` does."""
         ...
 
 

@@ -65,7 +65,9 @@ class Settings(BaseModel):
     tls_cert: Path | None = Field(None, description="Certificate chain (PEM) to serve HTTPS with; needs tls_key.")
     tls_key: Path | None = Field(None, description="Private key (PEM, without a passphrase) of tls_cert.")
     public_url: str = Field(
-        "", description="Base URL that share links carry, where a proxy stands in front; empty means host and port."
+        "",
+        description="Base URL that links carry where a proxy stands in front; empty: share links have host and port, "
+        "alerts no link.",
     )
 
     device: str = Field(
@@ -137,7 +139,17 @@ class Settings(BaseModel):
         30.0, gt=0, description="Days in which one false drift alarm a model may be; the alarm's limits follow from it."
     )
     keep_windows: int = Field(1_000, ge=3, description="Newest windows kept per model.")
-    webhook_url: str = Field("", description="URL that gets each alert as JSON; empty sends none.")
+    alert_resolve_windows: int = Field(
+        3, ge=1, description="An alert is resolved after this many closed windows without what it was opened for."
+    )
+    alert_cooldown_seconds: float = Field(
+        3_600.0, ge=0, description="How long after it was acknowledged or resolved an alert is not told again."
+    )
+    webhook_url: str = Field(
+        "",
+        description="URLs that get alerts, with commas: https://... as JSON, slack+https://... or "
+        "alertmanager+https://... in those shapes; empty sends none.",
+    )
     webhook_allow_private: bool = Field(
         False, description="Let webhook_url lead into private networks, this machine included."
     )

@@ -1,8 +1,9 @@
 """The state database: one schema, SQLite by default, PostgreSQL by URL (SQLAlchemy Core, no ORM).
 
-Each table is written by one room: `records`, `windows`, `alerts`, `relabel_items`, `feedback` by monitoring, `shares`
-by demos, `comparisons` and `api_keys` by serving, in threads. Nothing on the request path touches it. Times are Unix
-seconds, so that two databases and two hosts agree without a time zone.
+Each table is written by one room: `records`, `windows`, `alerts`, `deliveries`, `relabel_items`, `feedback` by
+monitoring, `shares` by demos, `comparisons` and `api_keys` by serving, in threads. Nothing on the request path touches
+it. Times are Unix seconds, so that two databases and two hosts agree without a time zone. A column that comes later is
+nullable or has a server default, so that `tidegate.upgrade` can add it to a database that is there.
 """
 
 import logging
@@ -31,9 +32,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import SQLAlchemyError
 
+from tidegate import upgrade
 from tidegate.errors import NotReady, TidegateError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +73,11 @@ windows = Table(
     Column("ended_at", Float, nullable=False),
     Column("rows", Integer, nullable=False),
     Column("open", Boolean, nullable=False),
-    Column("sums", LargeBinary, nullable=False),  # `monitoring.summary`
+    Column("sums", LargeBinary),  # `monitoring.summary`; None of windows that an older Tidegate closed
     Column("status", String(16), nullable=False),
-    Column("surprise", Float(53), nullable=False),
-    Column("limit", Float(53), nullable=False),
-    Column("causes", JSON, nullable=False),  # of the alarm, once closed
+    Column("surprise", Float(53), nullable=False, server_default="0"),
+    Column("limit", Float(53), nullable=False, server_default="0"),
+    Column("causes", JSON, nullable=False, server_default="[]"),  # of the alarm, once closed
     Column("features", JSON, nullable=False),
     Index("windows_by_model", "model", "version", "id"),
 )
@@ -101,6 +103,51 @@ alerts = Table(
     Column("acknowledged_at", Float),
     Column("message", Text, nullable=False),
     Column("features", JSON, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="drift"),
+    Column("severity", String(16), nullable=False, server_default="ticket"),
+    Column("event", String(16), nullable=False, server_default="opened"),  # the last that its receivers were told
+    Column("window_ids", JSON, nullable=False, server_default="[]"),
+    Column("detail", JSON, nullable=False, server_default="{}"),
+    Column("occurrences", Integer, nullable=False, server_default="1"),
+    Column("last_seen_at", Float(53)),
+    Column("quiet_windows", Integer, nullable=False, server_default="0"),
+    Column("relabel_items_queued", Integer, nullable=False, server_default="0"),
+    Column("acknowledged_by", Text, nullable=False, server_default=""),
+    Column("resolved_at", Float(53)),
+    Column("resolved_by", Text, nullable=False, server_default=""),
+    Column("note", Text, nullable=False, server_default=""),
+    Index("alerts_by_model", "model", "version", "kind", "id"),
+)
+# One alert of a kind at a time, whatever several processes do at once.
+Index(
+    "alerts_unresolved",
+    alerts.c.model,
+    alerts.c.version,
+    alerts.c.kind,
+    unique=True,
+    sqlite_where=alerts.c.resolved_at.is_(None),
+    postgresql_where=alerts.c.resolved_at.is_(None),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", String(32), nullable=False, unique=True),  # goes along as Idempotency-Key; no other database has it
+    Column("alert_id", Integer, nullable=False),
+    Column("event", String(16), nullable=False),
+    Column("document", JSON, nullable=False),
+    Column("receiver", String(255), nullable=False),  # empty until the event is sorted to the receivers there are
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("due_at", Float(53), nullable=False),
+    Column("leased_until", Float(53)),
+    Column("ended_at", Float(53)),
+    Column("error", Text, nullable=False),
+    Index("deliveries_due", "state", "receiver", "due_at"),
+    Index("deliveries_by_alert", "alert_id"),
+    sqlite_autoincrement=True,  # a number that `tidegate alerts retry` takes is never given twice
 )
 
 relabel_items = Table(
@@ -173,10 +220,10 @@ api_keys = Table(
 
 
 def open_database(url: str) -> Engine:
-    """Connect, create what is missing, and check the schema version.
+    """Connect, create what is missing, bring an older schema up to date, and check the version.
 
     Raises:
-        TidegateError: the database cannot be reached, or another version of Tidegate owns it.
+        TidegateError: the database cannot be reached, or a newer version of Tidegate owns it.
     """
     try:
         engine = create_engine(url)
@@ -184,6 +231,7 @@ def open_database(url: str) -> Engine:
             event.listen(engine, "connect", _tune_sqlite)
         metadata.create_all(engine)
         _check_version(engine)
+        upgrade.upgrade(engine, metadata, SCHEMA_VERSION)
     except (SQLAlchemyError, ImportError) as error:
         raise TidegateError(f"cannot open the state database: {type(error).__name__}: {error}") from None
     return engine
@@ -217,7 +265,7 @@ def _check_version(engine: Engine) -> None:
         found = connection.scalar(select(schema.c.version))
         if found is None:
             connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-        elif found != SCHEMA_VERSION:
+        elif found > SCHEMA_VERSION:
             raise TidegateError(
                 f"the state database has schema {found}, this Tidegate writes schema {SCHEMA_VERSION}; "
                 "use the version that made it, or another --home"

@@ -24,7 +24,8 @@ from tidegate.bundle import Bundle, Manifest
 from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
 from tidegate.engine import Engine
-from tidegate.errors import InvalidInput, ModelNotFound, PredictionNotFound, TidegateError
+from tidegate.errors import InvalidInput, ItemNotFound, ModelNotFound, PredictionNotFound, TidegateError
+from tidegate.records import AlertState
 from tidegate.settings import Settings
 from tidegate.store import open_database, relabel_items
 from tidegate.tasks import Answer, decide
@@ -121,6 +122,22 @@ class TableMonitor:
             connection.execute(delete(relabel_items).where(same_text))
             connection.execute(insert(relabel_items).values(row))
         return item
+
+    def alerts(self, model: str | None, state: AlertState | None) -> list[dict[str, Any]]:
+        """Nothing was found."""
+        return []
+
+    def alert(self, alert_id: int) -> dict[str, Any]:
+        """There are none."""
+        raise ItemNotFound(f"no alert {alert_id}")
+
+    def acknowledge(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        """There are none."""
+        return self.alert(alert_id)
+
+    def resolve(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        """There are none."""
+        return self.alert(alert_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import References
 from monitoring.writer import Writer
 from tests import bundles
+from tests.monitoring.states import State
 from tidegate import store
 from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
@@ -78,3 +79,10 @@ def job(house: House) -> Iterator[MonitoringJob]:
     running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    database = store.open_database(f"sqlite:///{tmp_path / 'state.db'}")
+    yield State(database)
+    database.dispose()

@@ -46,18 +46,6 @@ def test_an_unknown_model_is_one_line_and_exit_1(house: House) -> None:
     assert "no bundle named 'nobody'" in done.stderr
 
 
-def test_alerts_are_listed_and_acknowledged(house: House) -> None:
-    assert "no alerts" in tidegate(house, "alerts", "list").stderr
-    house.writer().write(house.novel(200, "a"))
-    (alert,) = json.loads(tidegate(house, "alerts", "list", "--json").stdout)
-    acknowledged = tidegate(house, "alerts", "ack", str(alert["id"]))
-    listed = tidegate(house, "alerts", "list")
-
-    assert (acknowledged.returncode, alert["acknowledged_at"]) == (0, None)
-    assert "seen" in listed.stdout
-    assert tidegate(house, "alerts", "ack", "99").returncode == 1
-
-
 def test_the_queue_goes_out_and_its_labels_come_back(house: House, tmp_path: Path) -> None:
     house.writer().write(house.novel(200, "[/bold] =1+1"))
     listed = tidegate(house, "relabel", "list", "sentiment")

@@ -23,7 +23,7 @@ def test_usual_texts_are_no_drift_and_foreign_ones_are(house: House) -> None:
     writer = house.writer()
     writer.write(house.usual(100, "a"))
     assert writer.write(house.novel(100, "b")) == []
-    [(alert, queued)] = writer.write(house.novel(100, "c"))
+    [alert] = writer.write(house.novel(100, "c"))
 
     with house.database.connect() as connection:
         statuses = list(connection.scalars(select(windows.c.status).order_by(windows.c.id)))
@@ -33,5 +33,5 @@ def test_usual_texts_are_no_drift_and_foreign_ones_are(house: House) -> None:
     assert alert.model == "embedder"
     assert labels == {""}
     assert all(scores == [] for scores in kept)
-    assert queued == 0
+    assert alert.relabel_items_queued == 0
     assert relabel.list_items(house.database) == []

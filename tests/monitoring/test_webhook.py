@@ -1,176 +1,224 @@
-"""The webhook delivers what the log tells, and a receiver that is dead, slow or angry harms nothing."""
+"""Receivers get every event at least once; one that is down, slow, angry or gone harms nothing and nobody else."""
 
 import json
+import logging
 import socket
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
-from monitoring.webhook import MAX_WAITING, Webhook, is_public
+from monitoring import alerts
+from monitoring.post import Answer
+from monitoring.webhook import MAX_TRIES, Webhooks, backoff, wait_of
 from tests.monitoring.conftest import House
+from tests.monitoring.receivers import inbox
+from tests.monitoring.states import State, finding
 from tidegate.errors import UsageError
 
 
-class Receiver(BaseHTTPRequestHandler):
-    """Keeps what is posted; answers 500 on /angry."""
+def test_an_alert_arrives_as_json_once_and_carries_no_callers_text(house: House) -> None:
+    with inbox() as receiver:
+        house.settings = house.settings.model_copy(
+            update={"webhook_url": receiver.url, "webhook_allow_private": True, "public_url": "https://t.example"}
+        )
+        job = house.job()
+        job.start()
+        job.record(house.novel(400, "a"))
+        assert receiver.arrived.wait(20)
+        job.stop()
 
-    got: list[dict[str, Any]]
-    arrived: threading.Event
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        self.got.append({**body, "host": self.headers["host"]})
-        self.send_response({"/angry": 500, "/moved": 302}.get(self.path, 204))
-        self.send_header("location", "/elsewhere")
-        self.end_headers()
-        self.arrived.set()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def receiver() -> Iterator[tuple[str, type[Receiver]]]:
-    handler = type("Fresh", (Receiver,), {"got": [], "arrived": threading.Event()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_an_alert_arrives_as_json_once(house: House, receiver: tuple[str, type[Receiver]]) -> None:
-    url, handler = receiver
-    house.settings = house.settings.model_copy(update={"webhook_url": url, "webhook_allow_private": True})
-    job = house.job()
-    job.start()
-    job.record(house.novel(400, "a"))
-    assert handler.arrived.wait(20)
-    job.stop()
-
-    (document,) = handler.got
-    assert (document["event"], document["model"], document["version"]) == ("drift_alert", "sentiment", 1)
+    (document,) = receiver.bodies
+    assert (document["event"], document["model"], document["version"]) == ("opened", "sentiment", 1)
     assert document["relabel_items_queued"] == 10
-    assert document["text"] == document["message"]
-    assert "unseen" not in json.dumps(document), "an alert carries no caller's text"
+    assert document["report_url"] == "https://t.example/drift/sentiment?alert=1"
+    assert "unseen" not in json.dumps(document)
 
 
-def test_an_angry_receiver_is_counted_and_its_secret_path_is_not_logged(
-    receiver: tuple[str, type[Receiver]], caplog: pytest.LogCaptureFixture
-) -> None:
-    url, _ = receiver
-    failed = threading.Event()
-    hook = Webhook(f"{url}/angry", failed.set, allow_private=True)
-    hook.start()
-    hook.send({"a": 1})
-    assert failed.wait(20)
-    hook.stop()
+def test_a_life_is_told_in_order_each_event_under_its_own_key(state: State) -> None:
+    with inbox() as receiver:
+        post = state.listen(receiver.url)
+        state.close_window(finding())
+        post.round()
+        alerts.acknowledge(state.database, 1, state.now, "ann", "on it")
+        state.close_window(finding(severity="page"))
+        for _ in range(3):
+            state.close_window()
+        post.round()
 
-    assert "127.0.0.1: it answered 500" in caplog.text
-    assert "angry" not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("monitoring"))
-
-
-@pytest.mark.parametrize("url", ["http://", "nonsense", "ftp://x/", "http://[::1", "https:///path"])
-def test_a_url_that_cannot_be_posted_to_fails_at_start(url: str) -> None:
-    with pytest.raises(UsageError, match="TIDEGATE_WEBHOOK_URL"):
-        Webhook(url, lambda: None)
+    assert receiver.events == ["opened", "acknowledged", "raised", "resolved"]
+    assert receiver.bodies[1]["text"].endswith("acknowledged by ann: inputs drifted")
+    assert len({head["idempotency-key"] for head in receiver.heads}) == 4
+    assert {head["content-type"] for head in receiver.heads} == {"application/json"}
+    assert set(state.states()) == {"delivered"}
+    assert state.failures == 0
 
 
-def test_a_dead_receiver_is_one_counted_failure() -> None:
-    failed = threading.Event()
-    hook = Webhook("http://127.0.0.1:1/", failed.set, allow_private=True)
-    hook.start()
-    hook.send({"a": 1})
+def test_500_is_tried_again_under_the_same_key_until_it_is_taken(state: State) -> None:
+    with inbox([500, 503]) as receiver:
+        post = state.listen(receiver.url)
+        state.close_window(finding())
+        tries = [post.round()]
+        for wait in (3, 2, 7, 3):
+            state.now += wait
+            tries.append(post.round())
 
-    assert failed.wait(20)
-    hook.stop()
+    assert tries == [1, 0, 1, 0, 1], "5 s and 10 s later, less a fifth at most"
+    assert len({head["idempotency-key"] for head in receiver.heads}) == 1
+    assert (state.states(), state.failures) == (["delivered"], 2)
 
 
-def test_a_receiver_that_never_answers_holds_up_neither_alerts_nor_exit(house: House) -> None:
+@pytest.mark.parametrize("status", [400, 401, 404, 410, 302, 307])
+def test_an_answer_that_will_not_change_ends_it_at_once(state: State, status: int) -> None:
+    with inbox([status]) as receiver:
+        post = state.listen(receiver.url)
+        state.close_window(finding())
+        post.round()
+        state.now += 1e5
+        again = post.round()
+
+    (dead,) = state.deliveries()
+    assert (again, len(receiver.bodies), state.failures) == (0, 1, 1)
+    assert (dead.state, dead.attempts) == ("dead", 1)
+    assert f"answered {status}" in dead.error
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 503])
+def test_retry_after_is_waited_for(state: State, status: int) -> None:
+    with inbox([(status, "100")]) as receiver:
+        post = state.listen(receiver.url)
+        state.close_window(finding())
+        tries = [post.round()]
+        for wait in (99, 1):
+            state.now += wait
+            tries.append(post.round())
+
+    assert tries == [1, 0, 1]
+    assert state.states() == ["delivered"]
+
+
+def test_twelve_failures_are_enough(state: State, caplog: pytest.LogCaptureFixture) -> None:
+    post = state.listen("http://127.0.0.1:1/s3cr3t")
+    state.close_window(finding())
+    for _ in range(MAX_TRIES + 2):
+        post.round()
+        state.now += 3_600
+
+    (dead,) = state.deliveries()
+    assert (dead.state, dead.attempts, state.failures) == ("dead", MAX_TRIES, MAX_TRIES)
+    assert dead.error == "ConnectError, at the last of 12 tries"
+    assert "given up: `tidegate alerts retry" in caplog.text
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith("monitoring")]
+    assert "s3cr3t" not in "".join(ours)
+    assert "127.0.0.1" in ours[0]
+
+
+def test_a_private_receiver_waits_for_the_setting(state: State) -> None:
+    with inbox() as receiver:
+        shut = state.listen(receiver.url, webhook_allow_private=False)
+        state.close_window(finding())
+        shut.round()
+        (waiting,) = state.deliveries()
+        state.now += 10
+        opened = state.listen(receiver.url).round()
+
+    assert (waiting.state, "webhook_allow_private" in waiting.error) == ("pending", True)
+    assert (opened, receiver.events) == (1, ["opened"])
+
+
+def test_a_dead_receiver_holds_up_no_other(state: State) -> None:
+    with inbox() as receiver:
+        post = state.listen(f"http://127.0.0.1:1/,slack+{receiver.url}/hook")
+        for number in range(5):
+            state.close_window(finding(), key=("m", number))
+        post.round()
+
+    told = [f"drift alert {n + 1} of m/{n} (ticket) opened" for n in range(5)]
+    assert [body["text"] for body in receiver.bodies] == told
+    assert receiver.paths == ["/hook"] * 5
+
+
+def test_an_alertmanager_is_told_every_minute_until_the_end(state: State) -> None:
+    with inbox() as receiver:
+        post = state.listen(f"alertmanager+{receiver.url}")
+        state.close_window(finding())
+        tries = [post.round()]
+        for _ in range(3):
+            state.now += 30
+            tries.append(post.round())
+        alerts.resolve(state.database, 1, state.now, "ann")
+        tries.append(post.round())
+        state.now += 600
+        tries.append(post.round())
+
+    assert tries == [1, 0, 1, 0, 1, 0]
+    assert set(receiver.paths) == {"/api/v2/alerts"}
+    assert [len(body) for body in receiver.bodies] == [1, 1, 1]
+    assert state.states() == ["delivered"]
+
+
+def test_an_alertmanager_that_was_long_away_still_hears_of_what_is_open(state: State) -> None:
+    post = state.listen("alertmanager+http://127.0.0.1:1")
+    state.close_window(finding())
+    for _ in range(2 * MAX_TRIES):
+        post.round()
+        state.now += 300
+
+    assert (state.states(), state.failures) == (["pending"], 2 * MAX_TRIES)
+
+
+def test_a_receiver_that_never_answers_holds_up_neither_alerts_nor_exit(state: State) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        failures = 0
+        settings = state.settings.model_copy(update={"webhook_url": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
+        hooks = Webhooks(state.database, settings, state.count_failure, lambda: state.now)
+        state.close_window(finding())
+        hooks.start()
+        hooks.sort()
+        silent.accept()[0].close()  # it was asked
+        assert state.close_window(finding("contract")) == [(2, "opened")]
+        hooks.stop()
 
-        def count() -> None:
-            nonlocal failures
-            failures += 1
-
-        hook = Webhook(f"http://127.0.0.1:{silent.getsockname()[1]}/", count, allow_private=True)
-        hook.start()
-        for number in range(MAX_WAITING + 5):
-            hook.send({"number": number})
-        hook.stop()
-
-    assert failures >= 4
+    assert "dead" not in state.states()
 
 
-def test_without_a_url_nothing_is_sent() -> None:
-    hook = Webhook("", lambda: pytest.fail("nothing to fail"))
-    hook.start()
-    hook.send({"a": 1})
-    hook.stop()
+def test_threads_outlive_a_database_that_fails(state: State, caplog: pytest.LogCaptureFixture) -> None:
+    with inbox() as receiver:
+        post = state.listen(receiver.url)
+        state.close_window(finding())
+        post.webhooks.sort()
+        with state.database.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE deliveries RENAME TO away")
+        post.webhooks.start()
+        while "cannot be read or written" not in caplog.text:
+            assert not receiver.arrived.wait(0.05)
+        with state.database.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE away RENAME TO deliveries")
+        assert receiver.arrived.wait(20)
+        post.webhooks.stop()
+
+    assert caplog.records[0].levelno == logging.ERROR
 
 
-PRIVATE = (
-    *("127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.4", "100.64.0.1", "169.254.169.254"),
-    *("168.63.129.16", "100.100.100.200", "192.0.0.192", "224.0.0.1", "255.255.255.255", "198.18.0.1", "240.0.0.1"),
-    *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1"),
-    *("::ffff:169.254.169.254", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1"),
+def test_a_setting_that_cannot_be_read_fails_at_start(state: State) -> None:
+    with pytest.raises(UsageError, match="TIDEGATE_WEBHOOK_URL"):
+        state.listen("nonsense")
+
+
+@pytest.mark.parametrize(("attempts", "seconds"), [(1, 5), (2, 10), (5, 80), (10, 2_560), (11, 3_600), (12, 3_600)])
+def test_waits_double_to_an_hour_less_a_fifth_at_most(attempts: int, seconds: float) -> None:
+    assert backoff(attempts, 0.0) == seconds
+    assert backoff(attempts, 1.0) == pytest.approx(0.8 * seconds)
+    assert 0.8 * seconds <= backoff(attempts) <= seconds
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        *(("", 0), ("0", 0), ("17", 17), (" 17 ", 17), ("9" * 5_000, 3_600), ("-5", 0), ("soon", 0), ("1.5", 0)),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 40),
+        ("Thu, 01 Jan 1970 00:00:10 GMT", 0),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", 3_600),
+        ("Fri, 99 Jan 2100 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 999999999999 00:00:00 GMT", 0),
+    ],
 )
-
-
-@pytest.mark.parametrize("address", PRIVATE)
-def test_private_local_and_metadata_addresses_are_not_public(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "64:ff9b::101:101"])
-def test_addresses_of_the_internet_are_public(address: str) -> None:
-    assert is_public(address)
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]", "127.1"])
-def test_a_private_target_is_refused_however_it_is_written(
-    receiver: tuple[str, type[Receiver]], caplog: pytest.LogCaptureFixture, host: str
-) -> None:
-    url, handler = receiver
-    failed = threading.Event()
-    hook = Webhook(f"http://{host}:{url.rpartition(':')[2]}/", failed.set)
-    hook.start()
-    hook.send({"a": 1})
-    assert failed.wait(20)
-    hook.stop()
-
-    assert handler.got == []
-    assert "webhook_allow_private" in caplog.text
-
-
-def test_a_redirect_is_a_failure_and_is_not_followed(receiver: tuple[str, type[Receiver]]) -> None:
-    url, handler = receiver
-    failed = threading.Event()
-    hook = Webhook(f"{url}/moved", failed.set, allow_private=True)
-    hook.start()
-    hook.send({"a": 1})
-    assert failed.wait(20)
-    hook.stop()
-
-    assert len(handler.got) == 1
-
-
-def test_the_receiver_hears_its_name_although_the_address_is_connected_to(
-    receiver: tuple[str, type[Receiver]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # nobody there: it must not be asked
-    url, handler = receiver
-    port = url.rpartition(":")[2]
-    hook = Webhook(f"http://localhost:{port}/", lambda: pytest.fail("not delivered"), allow_private=True)
-    hook.start()
-    hook.send({"a": 1})
-    assert handler.arrived.wait(20)
-    hook.stop()
-
-    assert handler.got == [{"a": 1, "host": f"localhost:{port}"}]
+def test_what_retry_after_may_ask_for(said: str, seconds: float) -> None:
+    assert wait_of(Answer(503, said), 60.0) == seconds

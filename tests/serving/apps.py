@@ -17,8 +17,8 @@ from serving.keys import ApiKeys
 from serving.rollouts import ComparisonLog
 from tests import bundles
 from tidegate.bundle_store import BundleStore
-from tidegate.errors import InvalidInput, PredictionNotFound
-from tidegate.records import Record
+from tidegate.errors import InvalidInput, ItemNotFound, PredictionNotFound
+from tidegate.records import AlertState, Record
 from tidegate.settings import Settings
 
 
@@ -28,6 +28,7 @@ class MemoryMonitor:
 
     records: list[Record] = field(default_factory=list)
     corrections: list[tuple[str, str, str]] = field(default_factory=list)
+    found: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, records: Sequence[Record]) -> None:
         self.records.extend(records)
@@ -42,6 +43,21 @@ class MemoryMonitor:
             raise InvalidInput(f"{label!r} is no label")
         self.corrections.append((prediction_id, label, comment))
         return f"item-{len(self.corrections)}"
+
+    def alerts(self, model: str | None, state: AlertState | None) -> list[dict[str, Any]]:
+        return [a for a in self.found if model in (None, a["model"]) and state in (None, a["state"])]
+
+    def alert(self, alert_id: int) -> dict[str, Any]:
+        for alert in self.found:
+            if alert["id"] == alert_id:
+                return alert
+        raise ItemNotFound(f"no alert {alert_id}")
+
+    def acknowledge(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        return self.alert(alert_id) | {"state": "acknowledged", "acknowledged_by": by, "note": note}
+
+    def resolve(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
+        return self.alert(alert_id) | {"state": "resolved", "resolved_by": by, "note": note}
 
 
 @dataclass(slots=True)

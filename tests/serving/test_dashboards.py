@@ -196,6 +196,18 @@ FIRE: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         {f"tidegate_drift_alerts_total{{{M}}}": "0x10 1x30"},
         {"instance": "a:80", "job": "tidegate", "model": "m"},
     ),
+    "TidegateModelPages": (
+        {f'tidegate_alerts_open{{{M}, kind="contract", severity="page"}}': "0x10 1x30"},
+        {"instance": "a:80", "model": "m", "kind": "contract"},
+    ),
+    "TidegateWebhookFails": (
+        {'tidegate_webhook_failures_total{instance="a:80", job="tidegate"}': "0+1x30"},
+        {"instance": "a:80", "job": "tidegate"},
+    ),
+    "TidegateAlertsUndelivered": (
+        {'tidegate_deliveries{instance="a:80", job="tidegate", state="dead"}': "0x10 2x30"},
+        {"instance": "a:80"},
+    ),
     "TidegateMonitoringDrops": (
         {'tidegate_monitor_dropped_total{instance="a:80", job="tidegate"}': "0+5x30"},
         {"instance": "a:80", "job": "tidegate"},
@@ -210,6 +222,10 @@ WELL = {
     f'tidegate_requests_total{{{M}, outcome="422"}}': "0+500x30",
     f'tidegate_shed_total{{{M}, reason="queue_full"}}': "0+1x30",
     f'tidegate_shed_total{{{M}, reason="rate_limit"}}': "0+900x30",
+    f'tidegate_alerts_open{{{M}, kind="drift", severity="ticket"}}': "1x30",
+    f'tidegate_alerts_open{{{M}, kind="contract", severity="page"}}': "0x30",
+    'tidegate_deliveries{instance="a:80", job="tidegate", state="dead"}': "0x30",
+    'tidegate_deliveries{instance="a:80", job="tidegate", state="delivered"}': "9x30",
 }
 
 

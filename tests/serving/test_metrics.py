@@ -164,6 +164,7 @@ ON_OCCASION = {
     "tidegate_gpu_memory_used_bytes",
     "tidegate_gpu_utilisation_ratio",
     "tidegate_drift_alerts_total",
+    "tidegate_alerts_open",
 }
 
 

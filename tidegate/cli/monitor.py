@@ -1,4 +1,4 @@
-"""`tidegate drift`, `alerts` and `relabel`: what monitoring found, and the queue that people work on.
+"""`tidegate drift` and `relabel`: what monitoring found, and the queue that people work on.
 
 All of them read the state database, so they work beside a running server and without one.
 """
@@ -6,21 +6,17 @@ All of them read the state database, so they work beside a running server and wi
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
+from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
-alerts = typer.Typer(no_args_is_help=True, help="Drift alerts: what was found, and who has seen it.")
-app.add_typer(alerts, name="alerts")
 relabel = typer.Typer(no_args_is_help=True, help="The relabel queue: texts out to annotators, labels back in.")
 app.add_typer(relabel, name="relabel")
 
@@ -38,36 +34,11 @@ def drift(model: str, as_json: AsJson = False, home: Home = None) -> None:
 
     settings = Settings.load(home=home)
     version = BundleStore(settings.bundles_dir).resolve(model, "champion")
-    report = drift_report(_database(settings), model, version)
+    report = drift_report(state_database(settings), model, version)
     if as_json:
         console.json(report)
         return
     _print_drift(report)
-
-
-@alerts.command("list")
-def list_alerts(as_json: AsJson = False, home: Home = None) -> None:
-    """Every alert, newest first."""
-    from monitoring.alerts import list_alerts
-
-    found = list_alerts(_database(Settings.load(home=home)))
-    if as_json:
-        console.json([asdict(alert) for alert in found])
-        return
-    if not found:
-        console.say("no alerts")
-        return
-    rows = [[str(a.id), _moment(a.opened_at), "seen" if a.acknowledged_at else "open", a.message] for a in found]
-    console.table("alerts", ["id", "opened", "state", "message"], rows)
-
-
-@alerts.command("ack")
-def acknowledge(alert_id: int, home: Home = None) -> None:
-    """Mark an alert as seen; drift that goes on raises a new one after two more windows."""
-    from monitoring.alerts import acknowledge
-
-    alert = acknowledge(_database(Settings.load(home=home)), alert_id, time.time())
-    console.say(f"alert {alert.id} is seen: {alert.message}")
 
 
 @relabel.command("list")
@@ -79,7 +50,7 @@ def list_items(
     """What waits for a label, oldest first."""
     from monitoring.relabel import NEW, list_items
 
-    found = list_items(_database(Settings.load(home=home)), model=model, state=NEW)
+    found = list_items(state_database(Settings.load(home=home)), model=model, state=NEW)
     if as_json:
         console.json([asdict(item) for item in found])
         return
@@ -101,7 +72,7 @@ def stats(
     """Items per model, state and reason."""
     from monitoring.relabel import stats
 
-    rows = stats(_database(Settings.load(home=home)), model)
+    rows = stats(state_database(Settings.load(home=home)), model)
     if as_json:
         console.json(rows)
         return
@@ -125,7 +96,7 @@ def export(
     from monitoring.exchange import WRITERS
     from monitoring.relabel import list_items
 
-    items = list_items(_database(Settings.load(home=home)), model=model, state=state)
+    items = list_items(state_database(Settings.load(home=home)), model=model, state=state)
     content = WRITERS[format](items)
     if output is None:
         typer.echo(content, nl=False)
@@ -150,7 +121,7 @@ def import_labels(
 
     settings = Settings.load(home=home)
     labels, problems = READERS[format or _format_of(file)](_read(file))
-    outcome = take_labels(_database(settings), labels, KnownLabels(BundleStore(settings.bundles_dir)), time.time())
+    outcome = take_labels(state_database(settings), labels, KnownLabels(BundleStore(settings.bundles_dir)), time.time())
     problems += outcome.problems
     counts = {"labelled": outcome.labelled, "changed": outcome.changed, "unchanged": outcome.unchanged}
     if as_json:
@@ -161,14 +132,6 @@ def import_labels(
             console.fail(problem)
     if problems:
         raise typer.Exit(1)
-
-
-def _database(settings: Settings) -> "Engine":
-    from tidegate import home, store
-
-    if not settings.database_url:
-        home.prepare(settings)
-    return store.open_database(settings.state_url)
 
 
 def _print_drift(report: dict[str, Any]) -> None:
@@ -210,10 +173,6 @@ def _change(feature: dict[str, Any]) -> str:
         return f"{before:.3g} -> {now:.3g}"
     moved = max(now, key=lambda name: abs(now[name] - before.get(name, 0.0)))
     return f"{moved} {before.get(moved, 0.0):.0%} -> {now[moved]:.0%}"
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def _shorten(text: str) -> str:

@@ -157,12 +157,14 @@ def _lock(opened: sqlite3.Connection) -> str:
 
 
 def _judge(shown: str, version: int | None, missing: set[str], writable: str) -> Iterator[Finding]:
-    if version is not None and version != SCHEMA_VERSION:
+    if version is not None and version > SCHEMA_VERSION:
         found = f"{shown}: schema {version}, this Tidegate writes {SCHEMA_VERSION}"
         yield fault("state database", found, "use the version of Tidegate that made it, or another --home")
     elif writable:
         advice = "end whoever holds it, or mend the rights of its folder; a server answers without, feedback is refused"
         yield fault("state database", f"{shown}: cannot be written: {writable}", advice)
+    elif version is not None and version < SCHEMA_VERSION:
+        yield note("state database", f"{shown}: schema {version}", f"the next start upgrades it to {SCHEMA_VERSION}")
     elif missing:
         yield note("state database", f"{shown}: without {', '.join(sorted(missing))}", "the next start makes them")
     else:
