@@ -1,6 +1,7 @@
 """`tidegate alerts` beside a server and without one: what is done there reaches the receivers of the next one."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,13 @@ def test_a_message_that_looks_like_markup_is_shown_as_it_is(house: House) -> Non
 
 def test_dead_deliveries_are_listed_and_tried_again(house: House) -> None:
     with inbox([410, 410]) as receiver:
-        state = State(house.database, settings=house.settings.model_copy(update={"webhook_allow_private": True}))
+        settings = house.settings.model_copy(update={"webhook_allow_private": True})
+        state = State(house.database, time.time(), settings)  # the commands' clock is the system's
         post = state.listen(f"{receiver.url}/s3cr3t")
         state.close_window(finding())
         post.round()
         tidegate(house, "alerts", "ack", "1")
-        state.now = 2e10  # the command's time is the system's
+        state.now += 3_600
         post.round()
         dead = json.loads(tidegate(house, "alerts", "deliveries", "--state", "dead", "--json").stdout)
         listed = tidegate(house, "alerts", "deliveries")
