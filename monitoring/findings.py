@@ -2,7 +2,7 @@
 
 Before: `alarm`, whose verdict on a closed window is put into words; after: `alerts.settle`, which knows what people
 have already been told. Drift alone is worth a ticket; a broken contract or a loss of estimated accuracy is worth a
-page, and whoever makes the finding says so. Limits: a finding carries names and numbers of features, never a whole text.
+page, and whoever makes the finding says so. Limits: names and numbers of features, never a whole text.
 """
 
 from collections.abc import Mapping, Sequence

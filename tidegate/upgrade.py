@@ -1,9 +1,9 @@
 """Upgrade: what an older Tidegate's state database lacks is added in place, in one transaction; no row goes.
 
 Before: `tidegate.store`, whose tables say what there should be, and which has created the tables that were not there;
-after: everybody. Columns that are nullable or have a server default, and indexes, are added by themselves; for the rest
-a version has a function here. Several processes may open the database at once: one upgrades it, the others wait and find
-it done. There is no way back: an older Tidegate refuses a newer schema, so a copy of the database is what to keep before.
+after: everybody. Columns that are nullable or have a server default, and indexes, are added by themselves; for the
+rest a version has a function here. Several processes may open the database at once: one upgrades it, the others wait
+and find it done. There is no way back: an older Tidegate refuses a newer schema, so keep a copy from before.
 """
 
 import logging
