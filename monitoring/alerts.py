@@ -186,7 +186,7 @@ def _tell_again(
     connection: Connection, alert: Alert, finding: Finding, event: Event, at: float, settings: Settings
 ) -> Alert:
     """An open alert once more, with what is found now; its severity never falls."""
-    queued = selection.enqueue_uncertain(connection, finding.window_ids, settings.relabel_per_alert, at)
+    queued = _queue_texts(connection, finding, at, settings)
     values = {
         "event": event,
         "acknowledged_at": None,
@@ -198,7 +198,7 @@ def _tell_again(
 
 
 def _open(connection: Connection, key: Key, finding: Finding, window_id: int, at: float, settings: Settings) -> Alert:
-    queued = selection.enqueue_uncertain(connection, finding.window_ids, settings.relabel_per_alert, at)
+    queued = _queue_texts(connection, finding, at, settings)
     values = {
         "model": key[0],
         "version": key[1],
@@ -211,6 +211,13 @@ def _open(connection: Connection, key: Key, finding: Finding, window_id: int, at
     }
     result: Any = connection.execute(insert(table).values(**values, **_content(finding)))
     return _read(connection, result.inserted_primary_key[0])
+
+
+def _queue_texts(connection: Connection, finding: Finding, at: float, settings: Settings) -> int:
+    """Put texts of the windows at fault on the relabel queue; what breaks a contract is no matter of labels."""
+    if finding.kind == "contract":
+        return 0
+    return selection.enqueue_uncertain(connection, finding.window_ids, settings.relabel_per_alert, at)
 
 
 def _content(finding: Finding) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, create_engine, inspect, select
+from sqlalchemy import Engine, create_engine, insert, inspect, select
 from sqlalchemy.exc import IntegrityError
 
 from tests import postgres
 from tidegate import store
+from tidegate.errors import TidegateError
 
 FOLDER = Path(__file__).parent / "schemas"  # dumps of databases that the versions themselves have made
 
@@ -87,7 +88,7 @@ def test_an_upgrade_that_is_cut_off_leaves_the_old_database(tmp_path: Path) -> N
             "CREATE TRIGGER no BEFORE UPDATE ON schema_version BEGIN SELECT RAISE(ABORT, 'no power'); END"
         )
     connection.close()
-    with pytest.raises(store.TidegateError, match="no power"):
+    with pytest.raises(TidegateError, match="no power"):
         store.open_database(url)
 
     with sqlite3.connect(tmp_path / "state.db") as connection:
@@ -101,9 +102,9 @@ def test_one_alert_of_a_kind_can_be_unresolved(tmp_path: Path) -> None:
     engine = store.open_database(old_file(tmp_path))
     values = {"model": "headlines", "version": 2, "window_id": 1, "opened_at": 1.0, "message": "", "features": []}
     with pytest.raises(IntegrityError), engine.begin() as connection:
-        connection.execute(store.insert(store.alerts).values(**values))
+        connection.execute(insert(store.alerts).values(**values))
     with engine.begin() as connection:
-        connection.execute(store.insert(store.alerts).values(**values, kind="contract"))
+        connection.execute(insert(store.alerts).values(**values, kind="contract"))
     engine.dispose()
 
 
