@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from monitoring.calibration import FORGET, SETTLED
+from monitoring.calibration import FORGET, MIN_ROWS, SETTLED
 from monitoring.contracts import Breach, breaches
 from monitoring.drift import WindowScore, score
 from monitoring.reference import Reference
@@ -116,7 +116,7 @@ class Detector:
         return replace(self, slow=slow, squares=squares, windows=self.windows + 1, pace=pace)
 
     def _score_slow(self, reference: Reference, rate: float) -> WindowScore:
-        if self.slow is None or self.windows <= SETTLED or not reference.calibrated:
+        if self.slow is None or not self.slow.rows or self.windows <= SETTLED or not reference.calibrated:
             return WindowScore("insufficient")
         typical = self.squares * FORGET * (2.0 - FORGET)  # rows of the windows that it is fed with
         limit = reference.calibration.slow_limit(typical, rate)
@@ -125,4 +125,5 @@ class Detector:
 
 def limit_of(reference: Reference, rows: float, rate: float) -> float:
     """Surprise beyond which a window of `rows` rows has drifted; infinite where nobody knows."""
-    return reference.calibration.window_limit(rows, rate) if reference.calibrated else float("inf")
+    judged = reference.calibrated and rows >= MIN_ROWS
+    return reference.calibration.window_limit(rows, rate) if judged else float("inf")

@@ -30,6 +30,7 @@ SEED = 20_261
 FORGET = 0.1  # of the slow window: it remembers some 19 windows
 SETTLED = 3  # windows after which the slow one is judged
 _RARE = 20  # from some 20 occurrences on the bootstrap and Jeffreys' posterior agree to a few per cent
+_CHUNK = 25  # worlds at a time: 25 x 48 x 800 sums are 8 MB
 _SEEN = 12  # alarms that a simulated rate must rest on; rarer ones are extrapolated
 
 
@@ -120,20 +121,20 @@ class _Sampled:
 
 def _sample(worlds: "Worlds", distances: Distances, size: int) -> _Sampled:
     alone, slow = [], []
-    for world in range(WORLDS):
-        sums = worlds.windows(world, size)  # (STREAM, width)
-        alone.append(distances.of(float(size), sums))
-        weights = (1.0 - FORGET) ** np.arange(STREAM)
-        slow.append(distances.of(size * np.cumsum(weights), forgetting(sums)))
-    return _Sampled(np.stack(alone), np.stack(slow))
+    weight = np.cumsum((1.0 - FORGET) ** np.arange(STREAM))
+    for first in range(0, WORLDS, _CHUNK):
+        sums = worlds.windows(slice(first, first + _CHUNK), size)  # (_CHUNK, STREAM, width)
+        alone.append(distances.of(np.float64(size), sums))
+        slow.append(distances.of(size * weight, forgetting(sums)))
+    return _Sampled(np.concatenate(alone), np.concatenate(slow))
 
 
 def forgetting(sums: Floats) -> Floats:
-    """The slow window after each of a stream's windows, both (STREAM, width)."""
-    remembered = sums.copy()
-    for step in range(1, len(sums)):
-        remembered[step] += (1.0 - FORGET) * remembered[step - 1]
-    return remembered
+    """The slow window after each of a stream's windows, both (..., STREAM, width)."""
+    kept = sums.copy()
+    for step in range(1, sums.shape[-2]):
+        kept[..., step, :] += (1.0 - FORGET) * kept[..., step - 1, :]
+    return kept
 
 
 def remembered(size: float, steps: int) -> list[float]:
@@ -169,23 +170,25 @@ class Worlds:
         self._rare = [rare for block in counted for rare in self._rare_places(block.start, block.stop)]
         self._rates = [rng.beta(k + 0.5, count - k + 0.5, size=WORLDS) for _, _, k in self._rare]
 
-    def windows(self, world: int, size: int) -> Floats:
-        """Sums of STREAM windows of `size` rows, (STREAM, width)."""
-        sums = (self._counts(world, size) @ self._documents).astype(np.float64)
+    def windows(self, worlds: slice, size: int) -> Floats:
+        """Sums of STREAM windows of `size` rows in each of some worlds, (worlds, STREAM, width)."""
+        drawn = self._drawn[worlds]
+        counts = np.concatenate([self._counts(documents, size) for documents in drawn])
+        sums = (counts @ self._documents).astype(np.float64).reshape(len(drawn), STREAM, -1)
         for (place, common, _), rates in zip(self._rare, self._rates, strict=True):
-            drawn = self._rng.binomial(size, rates[world], size=STREAM)
-            sums[:, common] = np.maximum(sums[:, common] + sums[:, place] - drawn, 0.0)
-            sums[:, place] = drawn
+            found = self._rng.binomial(size, rates[worlds, None], size=sums.shape[:2])
+            sums[..., common] = np.maximum(sums[..., common] + sums[..., place] - found, 0.0)
+            sums[..., place] = found
         return sums
 
-    def _counts(self, world: int, size: int) -> NDArray[np.float32]:
-        """How often each document is in each window, (STREAM, documents)."""
+    def _counts(self, world: NDArray[np.int64], size: int) -> NDArray[np.float32]:
+        """How often each document is in each window of a world, (STREAM, documents)."""
         count = len(self._documents)
         if size <= count // 2:
-            places = self._drawn[world][self._rng.integers(0, count, size=(STREAM, size))]
+            places = world[self._rng.integers(0, count, size=(STREAM, size))]
             flat = (np.arange(STREAM)[:, None] * count + places).ravel()
             return np.bincount(flat, minlength=STREAM * count).reshape(STREAM, count).astype(np.float32)
-        expected = (np.bincount(self._drawn[world], minlength=count) * (size / count)).astype(np.float32)
+        expected = (np.bincount(world, minlength=count) * (size / count)).astype(np.float32)
         # Large counts are nearly normal, and normal numbers are ten times cheaper; their sum is set to `size`.
         noise = self._rng.standard_normal((STREAM, count), dtype=np.float32) * np.sqrt(expected)
         noise -= noise.sum(axis=1, keepdims=True) * (expected / size)

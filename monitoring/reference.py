@@ -10,6 +10,7 @@ Before: `features`, `layout`; after: `calibration` here, `drift`, `alarm` where 
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Final, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ class Reference:
 
     def typicality(self, rows: Rows) -> Floats:
         """How usual each row's embedding is, (rows,): its mean kernel with the reference, in [-1, 1]; 0 without."""
-        if self._kernel is None or rows.embedding.shape[1] != len(self._kernel.center):
+        if self._kernel is None or rows.embedding.shape[1] != self._kernel.dimensions:
             return np.zeros(len(rows))
         block = self.layout.block("embedding")
         mean = self.summary.sums[block.place] / self.rows[block.place]
@@ -148,6 +149,6 @@ def load_reference(bundle: Bundle) -> Reference:
             return Reference(document, dict(arrays))
     except ValidationError as error:
         reason = first_fault(error)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
         reason = str(error)
     raise BundleCorrupt(f"{file} does not fit schema {SCHEMA_VERSION}: {reason}; export the bundle again")

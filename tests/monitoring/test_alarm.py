@@ -39,12 +39,11 @@ def test_one_odd_window_is_no_alarm_and_two_of_three_are() -> None:
 
 
 def test_a_small_change_that_stays_adds_up_in_the_slow_window() -> None:
-    quick = watch([0.22] * 40)
-    first = next(index for index, verdict in enumerate(quick) if verdict.alarm)
+    found = watch([0.25] * 40, rows=60)
+    slow = [verdict for verdict in found if "slow" in verdict.causes]
 
-    assert quick[first].causes == ("slow",)
-    assert {feature.name for feature in quick[first].slow.features if feature.drifted} & {"chars", "embedding"}
-    assert 3 <= first < 30
+    assert len(slow) > 15 > 2 * sum("window" in verdict.causes for verdict in found)
+    assert {feature.name for feature in slow[0].slow.features if feature.drifted} & {"chars", "embedding"}
 
 
 def test_the_budget_is_time_so_denser_windows_each_get_less_of_it() -> None:

@@ -3,19 +3,19 @@
 from sqlalchemy import select
 
 from monitoring import relabel
-from monitoring.features import INPUT, VOCABULARY, margin, record_features
+from monitoring.features import INPUT, SCRIPT, VOCABULARY, Seen, derive
 from tests import bundles
 from tests.monitoring.conftest import House
 from tidegate.store import records, windows
 
 
-def test_their_features_are_those_of_the_texts(house: House) -> None:
+def test_their_features_are_those_of_the_texts_and_the_vectors(house: House) -> None:
     house.bundle = bundles.embedder(house.bundles)
-    frame = record_features(house.usual(20, "a"))
+    rows = derive(house.usual(20, "a"), Seen())
 
-    assert tuple(frame.columns) == INPUT + VOCABULARY
-    assert not frame.isna().to_numpy().any()
-    assert margin(()) == 0.0
+    assert tuple(rows.numbers) == INPUT + VOCABULARY
+    assert tuple(rows.classes) == (SCRIPT,)
+    assert rows.scores.shape == (20, 0)
 
 
 def test_usual_texts_are_no_drift_and_foreign_ones_are(house: House) -> None:
@@ -30,8 +30,7 @@ def test_usual_texts_are_no_drift_and_foreign_ones_are(house: House) -> None:
         labels = set(connection.scalars(select(records.c.label)))
         kept = list(connection.scalars(select(records.c.scores)))
     assert statuses == ["ok", "drift", "drift"]
-    assert alert.model == "embedder"
+    assert (alert.model, alert.kind, alert.event) == ("embedder", "drift", "opened")
     assert labels == {""}
     assert all(scores == [] for scores in kept)
-    assert alert.relabel_items_queued == 0
     assert relabel.list_items(house.database) == []

@@ -1,6 +1,5 @@
 """The reference takes each feature from the split on which nothing was fitted to it, and travels in the bundle."""
 
-
 import numpy as np
 import pytest
 
