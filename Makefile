@@ -3,7 +3,7 @@ PYTHON ?= python3
 SERVE := .venv/bin
 EXPORT := .venv-export/bin
 
-.PHONY: faults help install demo test test-quick check format bench docs clean
+.PHONY: faults help install demo test test-quick check format bench bench-drift docs clean
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -47,8 +47,12 @@ format: ## Put the code and the generated docs into their form.
 bench: test-install ## Tidegate against its peers, in pairs; needs wrk, an hour and a quiet machine.
 	@$(SERVE)/python -m benchmarks all && $(SERVE)/python -m benchmarks report
 
+bench-drift: test-install ## Drift alarms: false ones, and how soon true ones come, beside rivals; some 40 minutes.
+	@$(SERVE)/python -m benchmarks prepare && $(SERVE)/python -m benchmarks drift all
+	@$(SERVE)/python -m benchmarks monitoring && $(SERVE)/python -m benchmarks report
+
 faults: test-install ## Break a real server in every way of docs/reference/faults.md.
 	$(SERVE)/python -m pytest -v tests/faults
 
 clean: ## Remove the environments and caches; .tidegate (your data) stays.
-	rm -rf .venv .venv-export .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .venv-export .venv-audit .venv-rivals .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -14,8 +14,10 @@ from typing import Annotated
 import typer
 
 from benchmarks import bars, changes, report
+from benchmarks.drift import command as drift
 from benchmarks.engine import measure_engine
 from benchmarks.load import find_wrk
+from benchmarks.monitoring import measure_monitoring
 from benchmarks.overhead import measure_overhead
 from benchmarks.overload import measure_overload
 from benchmarks.pairs import Effort, measure_pair, try_peer
@@ -35,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Tidegate against its peers, on this machine.",
 )
+app.add_typer(drift.app, name="drift")
 
 Work = Annotated[Path, typer.Option(help="Work folder, made by `prepare`.")]
 Environments = Annotated[Path, typer.Option(help="Where each peer's environment is made.")]
@@ -167,6 +170,22 @@ def ask_too_much(
     read_results(out)
     part = measure_overload(Workspace(work), environments, seconds)
     _keep(out, read_results(out).model_copy(update={"overload": part}))
+    _show(read_results(out))
+
+
+@app.command()
+def monitoring(
+    repeats: Repeats = 5,
+    seconds: Seconds = 10,
+    work: Work = WORK,
+    environments: Environments = ENVIRONMENTS,
+    out: Out = OUT,
+) -> None:
+    """The same server with monitoring and without, in turn: throughput at saturation, p99 at half of it."""
+    find_wrk()
+    read_results(out)
+    part = measure_monitoring(Workspace(work), environments, Effort(repeats, seconds))
+    _keep(out, read_results(out).model_copy(update={"monitoring": part}))
     _show(read_results(out))
 
 

@@ -4,9 +4,12 @@ The bars are ratios between things measured in the same run, so that they mean t
 fixed before anything was measured. A figure that was not measured is neither met nor missed: it is left out.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from benchmarks.drift.rivals.catalog import OURS
+from benchmarks.drift.tables import best_rival, over_shifts
 from benchmarks.results import Load, Pair, Results, Turns, middle
 
 CROWD = "64 x 1"
@@ -72,7 +75,7 @@ def judge(results: Results) -> list[Verdict]:
     verdicts = [*_engine(results)]
     for pair in results.pairs.values():
         verdicts += _pair(pair)
-    return [*verdicts, *_labels(results), *_overhead(results), *_skew(results), *_overload(results)]
+    return [*verdicts, *_labels(results), *_overhead(results), *_skew(results), *_overload(results), *_drift(results)]
 
 
 def _engine(results: Results) -> Iterator[Verdict]:
@@ -143,3 +146,21 @@ def _overload(results: Results) -> Iterator[Verdict]:
     grown = found.memory_growth
     yield Verdict(f"{work}: memory grown", "<= 5 %", f"{grown:+.1%}", grown <= 0.05)
     yield Verdict(f"{work}: requests without an answer", "0", str(found.hung), found.hung == 0)
+
+
+def _drift(results: Results) -> Iterator[Verdict]:
+    """False alarms against the budget, rows until the alarm against the best rival, and what monitoring costs."""
+    if results.replay is not None and results.replay.ours:
+        worst = max(results.replay.ours, key=lambda line: abs(math.log(max(line.ratio, 1e-3))))
+        found = f"{worst.ratio:.2f} x at worst ({worst.case}, n={worst.size}, 1 in {worst.budget:.0f} windows)"
+        yield Verdict("false alarms over the budget", "0.5 to 2 x", found, 0.5 <= worst.ratio <= 2)
+    for case, contest in results.contests.items():
+        rival = best_rival(contest)
+        share = over_shifts(contest, OURS) / over_shifts(contest, rival)
+        yield Verdict(f"rows until the alarm, {case}, vs {rival}", "<= 0.5 x", f"{share:.2f}", share <= 0.5)
+    if results.monitoring is not None:
+        added = results.monitoring
+        kept = ratio(added.on, added.off)
+        yield Verdict("texts/s with monitoring, of those without", ">= 0.98 x", str(kept), kept.middle >= 0.98)
+        late = middle(tuple(on - off for on, off in zip(added.on_p99, added.off_p99, strict=True)))
+        yield Verdict("p99 that monitoring adds", "<= 100 us", f"{late * 1e6:.0f} us", late <= 100e-6)

@@ -37,6 +37,7 @@ class Parkable(Protocol):
 
 
 S = TypeVar("S", bound=Parkable)
+F = TypeVar("F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +90,17 @@ def _turns(ours: Server, theirs: Server, scenario: Scenario, workspace: Workspac
     return Turns(scenario=scenario, ours=tuple(first), theirs=tuple(second))
 
 
-def alternate(first: S, second: S, repeats: int, measure: Callable[[S], Load]) -> tuple[list[Load], list[Load]]:
+def alternate(first: S, second: S, repeats: int, measure: Callable[[S], F]) -> tuple[list[F], list[F]]:
     """Measure two parked servers in turn, `repeats` times each; only the measured one runs."""
-    loads: tuple[list[Load], list[Load]] = ([], [])
+    figures: tuple[list[F], list[F]] = ([], [])
     for _ in range(repeats):
-        for server, taken in zip((first, second), loads, strict=True):
+        for server, taken in zip((first, second), figures, strict=True):
             server.resume()
             try:
                 taken.append(measure(server))
             finally:
                 server.park()
-    return loads
+    return figures
 
 
 def _side(server: Server, rows: Rows) -> Side:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.bars import Verdict, judge, p50, p99, ratio, throughput
+from benchmarks.drift.tables import contest_section, replay_section
 from benchmarks.results import Conditions, Load, Pair, Results, Turns, middle
 from tidegate.environments import CHECKOUT
 from tidegate.errors import UsageError
@@ -39,7 +40,7 @@ def render(results: Results) -> str:
     parts = ["## Against the bars", *_verdicts(verdicts), "\n## Where Tidegate loses", *_losses(results)]
     for pair in results.pairs.values():
         parts += [f"\n## Tidegate and {pair.title}", *_pair(pair)]
-    return "\n".join([*parts, *_inside(results)]) + "\n"
+    return "\n".join([*parts, *_inside(results), *_drift(results)]) + "\n"
 
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
@@ -137,6 +138,22 @@ def _inside(results: Results) -> Iterator[str]:
         yield f"Three times as much for {load.seconds:.0f} s: {statuses}; {load.goodput:.0f} texts/s in time,"
         yield f"p99 of what was accepted {load.accepted_p99 * 1e3:.0f} ms."
         yield from _conditions(load.conditions)
+
+
+def _drift(results: Results) -> Iterator[str]:
+    if results.replay is not None:
+        yield from replay_section(results.replay)
+        yield from _conditions(results.replay.conditions)
+    if results.contests:
+        yield from contest_section(results.contests)
+        yield from _conditions(next(iter(results.contests.values())).conditions)
+    if results.monitoring is not None:
+        added = results.monitoring
+        yield "\n## With monitoring and without\n"
+        yield f"{added.callers} callers: {_rates(added.on)} texts/s monitored, {_rates(added.off)} not."
+        tails = [f"{middle(side) * 1e3:.2f} ms" for side in (added.on_p99, added.off_p99)]
+        yield f"At {added.rate:.0f} requests/s, whether answers come or not: p99 {tails[0]} monitored, {tails[1]} not."
+        yield from _conditions(added.conditions)
 
 
 def _rates(values: tuple[float, ...]) -> str:

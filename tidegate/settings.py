@@ -130,6 +130,9 @@ class Settings(BaseModel):
         30.0, ge=1, description="How often the registry is asked where the followed aliases point."
     )
 
+    monitoring: bool = Field(
+        True, description="Watch predictions for drift and keep them for feedback; false records none of them."
+    )
     window_rows: int = Field(200, ge=50, description="A monitoring window closes after this many predictions ...")
     window_seconds: float = Field(3_600.0, gt=0, description="... or this long after its first one.")
     keep_records: int = Field(

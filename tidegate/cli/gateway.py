@@ -42,6 +42,7 @@ from tidegate.comparisons import ComparisonStore
 from tidegate.errors import BundleNotFound, NotReady
 from tidegate.gpus import number_by_bus, read_gpus
 from tidegate.placement import parse_devices
+from tidegate.records import NullRecorder
 from tidegate.settings import Settings
 
 # A run that has ended waits this long for the interpreter when the event loop is busy; Python's own 5 ms would be a
@@ -171,7 +172,7 @@ def serve(
     app = create_app(
         settings,
         bundles,
-        job,
+        job if settings.monitoring else NullRecorder(),
         job,
         registry,
         planner=planner,
