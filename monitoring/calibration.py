@@ -21,15 +21,16 @@ from tidegate.bundle import Part
 
 MIN_DOCUMENTS = 50  # below it nobody knows what is normal
 MIN_ROWS = 50  # below it a window shows nothing that could be believed
-SIZES = (50, 200, 1_000, 5_000, 1_000_000)  # what lies between is nearly straight in 1 / rows
+SIZES = (50, 100, 200, 500, 2_000, 5_000, 1_000_000)  # what lies between is nearly straight in 1 / rows
 RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 1e-5, 1e-6)  # false alarms a window
-LIMITED = 4  # sizes of windows; the last size is for slow windows, which remember many
+LIMITED = 6  # sizes of windows; the last size is for slow windows, which remember many
 WORLDS, STREAM = 150, 48  # streams, and windows of each: 7,200 windows a size
 MAX_DOCUMENTS = 2_000  # more would cost time and move limits by under 1 %
 SEED = 20_261
 FORGET = 0.1  # of the slow window: it remembers some 19 windows
 SETTLED = 3  # windows after which the slow one is judged
-_RARE = 20  # from some 20 occurrences on the bootstrap and Jeffreys' posterior agree to a few per cent
+_RARE = 3  # occurrences from which on the bootstrap can be left to itself; redrawing more would forget their world
+_EXACT = 1_000  # rows of windows that are drawn one by one; counts of larger ones are nearly normal
 _CHUNK = 25  # worlds at a time: 25 x 48 x 800 sums are 8 MB
 _SEEN = 12  # alarms that a simulated rate must rest on; rarer ones are extrapolated
 
@@ -184,12 +185,12 @@ class Worlds:
     def _counts(self, world: NDArray[np.int64], size: int) -> NDArray[np.float32]:
         """How often each document is in each window of a world, (STREAM, documents)."""
         count = len(self._documents)
-        if size <= count // 2:
+        if size <= _EXACT:
             places = world[self._rng.integers(0, count, size=(STREAM, size))]
             flat = (np.arange(STREAM)[:, None] * count + places).ravel()
             return np.bincount(flat, minlength=STREAM * count).reshape(STREAM, count).astype(np.float32)
         expected = (np.bincount(world, minlength=count) * (size / count)).astype(np.float32)
-        # Large counts are nearly normal, and normal numbers are ten times cheaper; their sum is set to `size`.
+        # Normal numbers are ten times cheaper than multinomial ones; their sum is set to `size`.
         noise = self._rng.standard_normal((STREAM, count), dtype=np.float32) * np.sqrt(expected)
         noise -= noise.sum(axis=1, keepdims=True) * (expected / size)
         counts: NDArray[np.float32] = expected + noise
