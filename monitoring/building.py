@@ -20,6 +20,7 @@ from monitoring.features import DUPLICATE, INPUT, LABEL, SCRIPT, Rows, Seen, der
 from monitoring.kernel import Kernel
 from monitoring.layout import Distances, Layout
 from monitoring.reference import ARRAYS, CALIBRATION, Document, Reference
+from monitoring.words import write_words
 from tidegate.errors import InvalidInput
 from tidegate.preprocess import Encoded
 from tidegate.records import Record
@@ -39,7 +40,7 @@ def build_reference(
     perturbed: Sequence[tuple[Record, str]],
     folder: Path,
 ) -> None:
-    """Write `reference.bin`, `drift.json` and `drift.npz` into a folder.
+    """Write `reference.bin`, `drift.json`, `drift.npz` and `words.json` into a folder.
 
     Args:
         labels: the model's classes, in the bundle's order; none of embeddings, whose reference is of inputs alone.
@@ -64,6 +65,7 @@ def build_reference(
     texts = pd.DataFrame({**numbers, SCRIPT: pd.Series(script, dtype="str")})
     profile = profiles.merge(profiles.profile_frame(texts), profiles.profile_frame(fitted))
     (folder / PROFILE).write_bytes(profiles.serialize(profile))
+    write_words((text for text, _ in training), folder)
 
 
 def reference_of(rows: Rows, labels: Sequence[str], numbers: Numbers, classes: Classes) -> Reference:

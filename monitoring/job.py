@@ -17,6 +17,7 @@ from sqlalchemy import Engine, Row, insert, select
 
 from monitoring import alerts, deliveries, relabel
 from monitoring.alerts import Alert
+from monitoring.examples import texts_of
 from monitoring.intake import Intake
 from monitoring.labels import KnownLabels
 from monitoring.metrics import MonitoringMetrics
@@ -60,6 +61,8 @@ class MonitoringJob:
         self._database = database
         self._clock = clock
         self._others_seconds = OTHERS_SECONDS if settings.workers > 1 else 0.0
+        self._bundles = bundles
+        self._budget_days = settings.false_alarm_days
         self._metrics = MonitoringMetrics(registry, clock)
         self._labels = KnownLabels(bundles)
         self._writer = Writer(database, References(bundles), settings, self._metrics, clock)
@@ -88,11 +91,20 @@ class MonitoringJob:
         if not self._intake.put(records):
             self._metrics.dropped.inc(len(records))
 
-    def drift(self, model: str, version: int) -> dict[str, Any]:
-        """The drift report of a version, over everything recorded before this call."""
+    def drift(self, model: str, version: int, alert: int | None = None) -> dict[str, Any]:
+        """The drift report of a version, over everything recorded before this call.
+
+        Raises:
+            ItemNotFound: no alert of that version with that number.
+        """
         self._catch_up()
         with reachable("drift is not known"):
-            return drift_report(self._database, model, version)
+            return drift_report(self._database, self._bundles, self._budget_days, (model, version), alert)
+
+    def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
+        """Texts of a model's predictions by id, as they are kept; those no longer kept are missing."""
+        with reachable("texts are not known"):
+            return texts_of(self._database, model, ids)
 
     def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         """Store a caller's report durably, put its text on the relabel queue, return the item's id.

@@ -87,6 +87,12 @@ class Reference:
         """From this reference."""
         return Distances(self.layout, self.summary.sums, self.rows, self._spread)
 
+    def weighted(self, mix: Floats) -> Distances:
+        """Distances from the evaluation rows as if their answers had another mix of labels; shares, (labels,)."""
+        rows = self.class_rows.sum()
+        means = self.by_class / np.maximum(self.class_rows, 1.0)[:, None]  # (labels, width)
+        return Distances(self.layout, mix @ means * rows, np.full(self.layout.width, rows), self._spread)
+
     def summarise(self, records: Sequence[Record], seen: Seen) -> Summary:
         """The sums of some records, one or more."""
         return self.layout.summarise(derive(records, seen))

@@ -1,72 +1,152 @@
-"""The drift report: what `GET /models/{m}/drift` and `tidegate drift M` answer, read from the state database.
+"""The drift report: what `GET /models/{m}/drift`, `tidegate drift M` and the page at `/drift/M` say.
 
-Before: `writer`, which scores every window as it is written, the open one too; so reading needs neither
-whylogs nor the bundle, and works beside a running server and without one.
+Read from the state database, where every window is scored as it is written, the open one too; and from the bundle,
+whose reference says what is usual. So it works beside a running server and without one.
+Before: `writer`; after: serving, the command line, demos. Limits: an old bundle, or one that is gone, has no reference,
+and its report no explanation.
 """
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy import Connection, Engine, Row
 
-from monitoring import alerts
-from monitoring.alarm import CONFIRM_DRIFTED, CONFIRM_WINDOWS
+from monitoring import alerts, attribution, contracts, detectors, explanation, trends
+from monitoring.alerts import Alert
 from monitoring.calibration import MIN_ROWS
+from monitoring.reference import Reference, load_reference
+from monitoring.summary import Summary
 from monitoring.windows import Key
-from tidegate.store import windows as table
+from monitoring.wording import advice, sentence
+from tidegate.bundle import Bundle
+from tidegate.bundle_store import BundleStore
+from tidegate.errors import ItemNotFound, TidegateError
 
-SHOWN_WINDOWS = 20
+Document = dict[str, Any]
 
 
-def drift_report(database: Engine, model: str, version: int) -> dict[str, Any]:
-    """The report of design §5.
+def drift_report(
+    database: Engine, bundles: BundleStore, budget_days: float, key: Key, alert_id: int | None = None
+) -> Document:
+    """The report of a model version.
 
-    `status` and `features` are those of the newest window that could be scored; `windows` are the last 20,
-    oldest first; `alert` is true while an alert is not acknowledged, or two of the last three windows drifted.
+    `status`, `features` and `distributions` are those of the newest window that could be scored, or of the windows that
+    raised an alert; `windows` are the last 20, oldest first; `alert` is true while an alert is not acknowledged, or
+    while the newest closed window calls for one.
+
+    Args:
+        database: the state database.
+        bundles: where the version's bundle is.
+        budget_days: days in which one false alarm may be.
+        key: model and version.
+        alert_id: explain what raised this alert, with a classifier, which takes seconds the first time.
+
+    Raises:
+        ItemNotFound: no alert of that model version with that number.
     """
-    key = (model, version)
+    bundle, reference = _bundle(bundles, key)
+    unresolved = [a for a in alerts.list_alerts(database, key[0]) if a.version == key[1] and a.state != "resolved"]
+    asked = None if alert_id is None else _alert(database, key, alert_id)
     with database.connect() as connection:
-        rows = _newest(connection, key)
-        open_alert = alerts.is_open(connection, key)
-    scored = [row for row in rows if row.status != "insufficient"]
-    closed = [row.status for row in scored if not row.open]
-    return {
-        "model": model,
-        "version": version,
+        rows = trends.newest(connection, key)
+        scored = [row for row in rows if row.status != "insufficient"]
+        alarm, periods = _alarm(connection, key, reference, budget_days, scored)
+        ids = list(asked.window_ids) if asked else [scored[-1].id] if scored else []
+        window = trends.merged(connection, reference, ids) if ids else Summary.empty(reference.layout.width)
+    drifted = [row for row in scored if row.status == "drift"]
+    found = _explained(database, bundle, reference, asked, unresolved, drifted)
+    report = {
+        "model": key[0],
+        "version": key[1],
         "status": scored[-1].status if scored else "insufficient",
-        "alert": open_alert or closed[-CONFIRM_WINDOWS:].count("drift") >= CONFIRM_DRIFTED,
+        "alert": any(a.state == "open" for a in unresolved) or _called(scored),
         "detail": _detail(rows, scored),
-        "windows": [_document(row) for row in rows],
+        "windows": [_window(row) for row in rows],
         "features": scored[-1].features if scored else [],
+        "trends": trends.by_feature(scored),
+        "alarm": alarm,
+        "periods": periods,
+        "distributions": [asdict(one) for one in attribution.distributions(reference, window)] if ids else [],
+        "contracts": [asdict(breach) | {"message": breach.message} for breach in contracts.breaches(window, reference)],
+        "accuracy": None,
+        "attribution": found,
+        "alerts": [a.document() for a in unresolved],
     }
+    return report | {"sentence": sentence(report), "advice": advice(report)}
 
 
-def _newest(connection: Connection, key: Key) -> list[Row[Any]]:
-    rows = connection.execute(
-        select(table)
-        .where(table.c.model == key[0], table.c.version == key[1])
-        .order_by(table.c.id.desc())
-        .limit(SHOWN_WINDOWS)
-    ).all()
-    return list(reversed(rows))
+def _bundle(bundles: BundleStore, key: Key) -> tuple[Bundle | None, Reference]:
+    try:
+        bundle = bundles.load(*key)
+        return bundle, load_reference(bundle)
+    except TidegateError:  # the writer has said so; what is in the database can be told all the same
+        return None, Reference.blank()
 
 
-def _document(row: Row[Any]) -> dict[str, Any]:
-    """One window; `ratio` is its worst score over threshold, above 1 when it drifted."""
-    worst = row.features[0] if row.features else None
-    return {
-        "id": row.id,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "rows": row.rows,
+def _alert(database: Engine, key: Key, alert_id: int) -> Alert:
+    found = alerts.find(database, alert_id)
+    if (found.model, found.version) != key:
+        raise ItemNotFound(f"alert {alert_id} is of {found.model}/{found.version}, not of {key[0]}/{key[1]}")
+    return found
+
+
+def _alarm(
+    connection: Connection, key: Key, reference: Reference, budget_days: float, scored: Sequence[Row[Any]]
+) -> tuple[Document | None, dict[str, list[Document]]]:
+    """The alarm's state, and hours and days under the same budget."""
+    if not scored:
+        return None, {"hour": [], "day": []}
+    detector, _ = detectors.read(connection, key, reference.layout.width)
+    alarm = {
+        "false_alarm_days": budget_days,
+        "causes": scored[-1].causes,
+        "windows": trends.surprises(scored),
+        "slow": trends.slow(connection, key, reference, budget_days) if reference.calibrated else [],
+    }
+    return alarm, trends.periods(connection, key, reference, detector.rate(budget_days))
+
+
+def _explained(
+    database: Engine,
+    bundle: Bundle | None,
+    reference: Reference,
+    asked: Alert | None,
+    unresolved: Sequence[Alert],
+    drifted: Sequence[Row[Any]],
+) -> Document | None:
+    """What explains the alert that is asked about, else the newest unresolved one, else the windows that drifted."""
+    if bundle is None or not reference.known:
+        return None
+    subject = asked or next(iter(unresolved), None)
+    if subject is not None and subject.window_ids:
+        ids, features = list(subject.window_ids), [str(feature["name"]) for feature in subject.features]
+    elif drifted:
+        ids, features = [drifted[-1].id], [str(f["name"]) for f in drifted[-1].features if f["drifted"]]
+    else:
+        return None
+    found = explanation.explain_windows(database, bundle, reference, ids, features)
+    return found | {"classifier": explanation.classify(database, bundle, asked)} if asked else found
+
+
+def _called(scored: Sequence[Row[Any]]) -> bool:
+    """Whether the newest closed window called for an alert, told or not."""
+    closed = [row for row in scored if not row.open]
+    return bool(closed and closed[-1].causes)
+
+
+def _window(row: Row[Any]) -> Document:
+    """One window; `ratio` is its largest surprise over the limit, above 1 when it drifted."""
+    return trends.place(row) | {
         "open": row.open,
         "status": row.status,
-        "ratio": row.surprise / row.limit if row.limit else None,
-        "worst": worst["name"] if worst else None,
+        "ratio": max(row.surprise, 0.0) / row.limit if row.limit else None,
+        "worst": row.features[0]["name"] if row.features else None,
     }
 
 
-def _detail(rows: list[Row[Any]], scored: list[Row[Any]]) -> str:
-    """One sentence for people: what was found, or why nothing can be said."""
+def _detail(rows: Sequence[Row[Any]], scored: Sequence[Row[Any]]) -> str:
+    """What was found in the newest window, or why nothing can be said."""
     if scored:
         drifted = [feature["name"] for feature in scored[-1].features if feature["drifted"]]
         return f"beyond threshold: {', '.join(drifted)}" if drifted else "every feature is within its threshold"

@@ -133,8 +133,17 @@ def trim(connection: Connection, model: str, keep: int) -> None:
     )
 
 
-def keep_records(connection: Connection, window_id: int, records: Sequence[Record]) -> None:
-    """Write records with the window that counted them; an id that is already there is skipped."""
+def keep_records(
+    connection: Connection, window_id: int, records: Sequence[Record], typicality: Sequence[float]
+) -> None:
+    """Write records with the window that counted them; an id that is already there is skipped.
+
+    Args:
+        connection: in a transaction.
+        window_id: of the window.
+        records: as they are stored.
+        typicality: of each record, `Reference.typicality`.
+    """
     rows = [
         {
             "id": record.id,
@@ -146,11 +155,12 @@ def keep_records(connection: Connection, window_id: int, records: Sequence[Recor
             "label": record.label,
             "score": record.score,
             "margin": margin(record.scores),
+            "typicality": typical,
             "abstained": record.abstained,
             "scores": list(record.scores),
             "created_at": record.created_at,
         }
-        for record in records
+        for record, typical in zip(records, typicality, strict=True)
     ]
     connection.execute(insert_new(connection, records_table), rows)
 

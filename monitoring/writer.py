@@ -16,7 +16,7 @@ from monitoring import alerts, detectors, drift, findings, relabel, windows
 from monitoring.alarm import Verdict, limit_of
 from monitoring.alerts import Alert
 from monitoring.calibration import MIN_ROWS
-from monitoring.features import Seen
+from monitoring.features import Seen, derive
 from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import Reference, References
 from monitoring.windows import Key, Window
@@ -124,12 +124,16 @@ class Writer:
             yield part
 
     def _extend(self, connection: Connection, key: Key, records: Sequence[Record]) -> Raised:
-        delta = self._reference(key).summarise(records, self._seen.setdefault(key, Seen()))
+        reference = self._reference(key)
+        rows = derive(records, self._seen.setdefault(key, Seen()))
+        delta, typicality = reference.layout.summarise(rows), reference.typicality(rows)
         while True:
             before = self._current(connection, key, records[0].created_at, len(delta.sums))
             after = before.grown(records, delta)
             closing = after.rows >= self._settings.window_rows
-            raised = self._save(connection, key, before, after, closing=closing, records=records)
+            raised = self._save(
+                connection, key, before, after, closing=closing, records=records, typicality=typicality.tolist()
+            )
             if raised is not None:
                 return raised
             self._open.pop(key, None)  # another process was here first: read what it left
@@ -148,6 +152,7 @@ class Writer:
         *,
         closing: bool,
         records: Sequence[Record] = (),
+        typicality: Sequence[float] = (),
     ) -> Raised | None:
         """Score and store a window and its new records; None when the window has changed meanwhile."""
         reference = self._reference(key)
@@ -165,7 +170,7 @@ class Writer:
         if not windows.save(connection, before, after, score, verdict):
             return None
         if records:
-            windows.keep_records(connection, after.id, self._redacted(records))
+            windows.keep_records(connection, after.id, self._redacted(records), typicality)
         self._metrics.scored(key[0], score.features)
         if verdict is None:
             self._open[key] = after

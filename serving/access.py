@@ -68,6 +68,7 @@ RULES: tuple[tuple[str, Role], ...] = (
     ("GET /metrics", PREDICT),
     ("* /demo", PREDICT),
     ("* /demo/{rest...}", PREDICT),
+    ("GET /drift/{m}", ANNOTATE),  # it shows texts that others sent
     ("* /relabel", ANNOTATE),
     ("* /relabel/{rest...}", ANNOTATE),
     # Open Inference Protocol V2

@@ -24,6 +24,12 @@ from tidegate.errors import InvalidInput
 
 router = APIRouter(route_class=LeanRoute)
 
+_MOST_DIGITS = 9  # what every database takes as an integer
+_NUMBER = {"type": "integer", "minimum": 0, "maximum": 10**_MOST_DIGITS - 1}
+_REPORTS: tuple[dict[str, Any], ...] = tuple(
+    {"in": "query", "name": name, "schema": _NUMBER} for name in ("version", "alert")
+)
+
 
 @router.post(
     "/models/{model}/feedback",
@@ -84,14 +90,29 @@ async def model_card(request: Request) -> Response:
     "/models/{model}/drift",
     summary="Drift report",
     response_model=dict[str, Any],
-    responses=problems(404, 503),
-    openapi_extra=documented(),
+    responses=problems(404, 422, 503),
+    openapi_extra=documented(headers=_REPORTS),
 )
 async def drift(request: Request) -> Response:
-    """The latest windows against the reference."""
-    gateway = _gateway(request)
-    manifest = gateway.repository.get(request.path_params["model"]).manifest
-    return _json(await run_in_threadpool(gateway.monitor.drift, manifest.name, manifest.version))
+    """The latest windows against the reference; `?alert=ID`: the windows that raised an alert, and what explains it."""
+    return _json(await run_in_threadpool(_gateway(request).monitor.drift, *drift_query(request)))
+
+
+def drift_query(request: Request) -> tuple[str, int, int | None]:
+    """Of which model, version (the champion unless `?version=N`) and alert a drift report is asked for.
+
+    Raises:
+        ModelNotFound: it is not served.
+        InvalidInput: a version or alert that is no number.
+    """
+    manifest = _gateway(request).repository.get(request.path_params["model"]).manifest
+    numbers = {}
+    for name in ("version", "alert"):
+        text = request.query_params.get(name, "")
+        if text and not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+            raise InvalidInput(f"{name} is a whole number, not {text[:40]!r}")
+        numbers[name] = int(text) if text else None
+    return manifest.name, numbers["version"] or manifest.version, numbers["alert"]
 
 
 @router.get("/healthz", summary="The process is alive", response_model=Health, openapi_extra=documented(model=False))

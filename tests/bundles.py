@@ -250,7 +250,8 @@ def _write_reference(bundle: Bundle) -> None:
         truths = [record.label for record in evaluation]
         build_reference(manifest.labels, list(zip(texts, rows, strict=True)), evaluation, truths, (), bundle.path)
         _references[key] = [
-            (name, (bundle.path / name).read_bytes()) for name in ("reference.bin", "drift.json", "drift.npz")
+            (name, (bundle.path / name).read_bytes())
+            for name in ("reference.bin", "drift.json", "drift.npz", "words.json")
         ]
     for name, content in _references[key]:
         (bundle.path / name).write_bytes(content)

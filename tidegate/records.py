@@ -90,8 +90,18 @@ class Recorder(Protocol):
 class Monitor(Protocol):
     """What the routes ask of monitoring; each call may block, so routes run it in a thread."""
 
-    def drift(self, model: str, version: int) -> dict[str, Any]:
-        """The drift report of design §5: model, version, status, alert, windows, features."""
+    def drift(self, model: str, version: int, alert: int | None = None) -> dict[str, Any]:
+        """The drift report: model, version, status, alert, windows, features and what explains them.
+
+        With an alert's number it is about the windows that raised it, and a classifier says what sets them apart.
+
+        Raises:
+            ItemNotFound: no alert of that model version with that number.
+        """
+        ...
+
+    def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
+        """Texts of predictions by id, as they are kept; those no longer kept are missing."""
         ...
 
     def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:

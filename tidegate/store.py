@@ -57,6 +57,7 @@ records = Table(
     Column("label", Text, nullable=False),
     Column("score", Float, nullable=False),
     Column("margin", Float, nullable=False),
+    Column("typicality", Float),  # how usual its embedding is under the reference; null where it has none
     Column("abstained", Boolean, nullable=False),
     Column("scores", JSON, nullable=False),
     Column("created_at", Float, nullable=False),

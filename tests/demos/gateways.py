@@ -89,9 +89,14 @@ class TableMonitor:
         self.served: dict[str, tuple[str, int, str, Answer, Sequence[str]]] = {}
         self._database = database
 
-    def drift(self, model: str, version: int) -> dict[str, Any]:
+    def drift(self, model: str, version: int, alert: int | None = None) -> dict[str, Any]:
         """Nothing was watched."""
-        return {"model": model, "version": version, "status": "insufficient"}
+        return {"model": model, "version": version, "alert": alert, "status": "insufficient"}
+
+    def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
+        """What the predictions of a model were asked about."""
+        found = {prediction_id: served for prediction_id, served in self.served.items() if prediction_id in ids}
+        return {prediction_id: served[2] for prediction_id, served in found.items() if served[0] == model}
 
     def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         """Put a correction on the queue and return the item's id."""

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import orjson
+
 from monitoring.job import MonitoringJob
 from tests.monitoring.conftest import House
 from tests.monitoring.test_exchange import fill_csv
@@ -24,8 +26,12 @@ def test_drift_says_beside_a_running_server_what_the_route_says(house: House, jo
     as_json = tidegate(house, "drift", "sentiment", "--json")
 
     assert (shown.returncode, as_json.returncode) == (0, 0), shown.stderr + as_json.stderr
-    assert json.loads(as_json.stdout) == report
-    assert shown.stdout.startswith("sentiment/1: drift · ALERT · beyond threshold: ")
+    assert json.loads(as_json.stdout) == orjson.loads(orjson.dumps(report))
+    assert shown.stdout.startswith(
+        "The newest 100 predictions differ from what this model was made for, most of all in"
+    )
+    assert "sentiment/1: drift · ALERT · beyond threshold: " in shown.stdout
+    assert "kind of shift: covariate" in shown.stdout
     assert "┃█" in shown.stdout
     assert "30 rows" not in shown.stdout, "30 rows cannot be scored: the newest window that can be has 100"
 
@@ -35,6 +41,7 @@ def test_drift_of_a_model_that_has_seen_nothing_is_insufficient(house: House) ->
 
     assert (done.returncode, done.stdout) == (
         0,
+        "Nothing can be said yet: no predictions yet; a window is scored from 50 on.\n"
         "sentiment/1: insufficient · no predictions yet; a window is scored from 50 on\n",
     )
 

@@ -39,7 +39,7 @@ def test_profiles_are_of_the_texts_as_they_came(house: House) -> None:
         writer = house.writer(redact=redact)
         writer.resume()
         writer.write(bundles.predictions(house.bundle, TEXTS * 2, prefix=f"p{redact}", created_at=house.now))
-        features = drift_report(house.database, "sentiment", 1)["features"]
+        features = drift_report(house.database, house.bundles, 30.0, ("sentiment", 1))["features"]
         shares += [feature["window"] for feature in features if feature["name"] == "digit_share"]
 
     assert shares[1] == pytest.approx(shares[0])

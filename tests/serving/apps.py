@@ -28,13 +28,20 @@ class MemoryMonitor:
 
     records: list[Record] = field(default_factory=list)
     corrections: list[tuple[str, str, str]] = field(default_factory=list)
+    report: dict[str, Any] | None = None
+    asked: tuple[str, int, int | None] | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, records: Sequence[Record]) -> None:
         self.records.extend(records)
 
-    def drift(self, model: str, version: int) -> dict[str, Any]:
-        return {"model": model, "version": version, "status": "insufficient", "alert": False, "windows": []}
+    def drift(self, model: str, version: int, alert: int | None = None) -> dict[str, Any]:
+        self.asked = (model, version, alert)
+        nothing = {"model": model, "version": version, "status": "insufficient", "alert": False, "windows": []}
+        return self.report or nothing
+
+    def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
+        return {record.id: record.text for record in self.records if record.model == model and record.id in ids}
 
     def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         if prediction_id not in {record.id for record in self.records}:

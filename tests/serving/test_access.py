@@ -22,11 +22,13 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def test_every_route_has_a_rule_of_its_own(tmp_path: Path) -> None:
     from demos.app import mount_demos
+    from demos.drift_page import mount_drift_page
 
     nothing = NullRecorder()
     settings = Settings(home=tmp_path)
     app = create_app(settings, BundleStore(tmp_path), nothing, cast(Monitor, nothing), CollectorRegistry())
     mount_demos(app, app.state.gateway)
+    mount_drift_page(app)
 
     served = [(method, re.sub(r"\{[^}]*\}", "x", path)) for method, path in routes_of(app.routes)]
     without = [f"{method} {path}" for method, path in served if rule_of(method, path) is None]

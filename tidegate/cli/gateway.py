@@ -19,6 +19,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from demos.drift_page import mount_drift_page
 from demos.guard import ShareGuard
 from demos.share import ShareLinks
 from monitoring.job import MonitoringJob
@@ -181,6 +182,7 @@ def serve(
         secret=secret,
         on_loaded=conclude,
     )
+    mount_drift_page(app)
     if not demos_at:
         from demos.app import mount_demos  # Gradio: seconds and 100 MB that only the process with the demos pays
 

@@ -1,12 +1,12 @@
-"""`tidegate drift` and `relabel`: what monitoring found, and the queue that people work on.
+"""`tidegate relabel`: the queue that people work on.
 
-All of them read the state database, so they work beside a running server and without one.
+All commands read the state database, so they work beside a running server and without one.
 """
 
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,22 +23,7 @@ app.add_typer(relabel, name="relabel")
 Format = Literal["jsonl", "csv", "labelstudio"]
 State = Literal["new", "labelled"]
 _FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv", ".json": "labelstudio"}
-_BAR_CHARS = 16  # half of it is the threshold
 _TEXT_CHARS = 60
-
-
-@app.command("drift")
-def drift(model: str, as_json: AsJson = False, home: Home = None) -> None:
-    """How far the champion's latest inputs and answers lie from what it was made for. Drift is no error: exit 0."""
-    from monitoring.report import drift_report
-
-    settings = Settings.load(home=home)
-    version = BundleStore(settings.bundles_dir).resolve(model, "champion")
-    report = drift_report(state_database(settings), model, version)
-    if as_json:
-        console.json(report)
-        return
-    _print_drift(report)
 
 
 @relabel.command("list")
@@ -132,47 +117,6 @@ def import_labels(
             console.fail(problem)
     if problems:
         raise typer.Exit(1)
-
-
-def _print_drift(report: dict[str, Any]) -> None:
-    windows = report["windows"]
-    alert = " · ALERT" if report["alert"] else ""
-    console.out(f"{report['model']}/{report['version']}: {report['status']}{alert} · {report['detail']}")
-    trend = "".join(_spark(window["ratio"]) for window in windows)
-    if trend.strip():
-        console.out(f"last {len(windows)} windows, worst score against threshold: {trend}")
-    if not report["features"]:
-        return
-    rows = [
-        [f["name"], f"{f['score']:.3f}", f"{f['threshold']:.3f}", _bar(f["score"] / f["threshold"]), _change(f)]
-        for f in report["features"]
-    ]
-    newest = next(window for window in reversed(windows) if window["status"] != "insufficient")
-    title = f"newest window: {newest['rows']} rows{', still open' if newest['open'] else ''}"
-    console.table(title, ["feature", "score", "threshold", "", "was -> is"], rows)
-
-
-def _bar(ratio: float) -> str:
-    """Score as a bar on which the threshold stands in the middle."""
-    half = _BAR_CHARS // 2
-    full = min(_BAR_CHARS, round(ratio * half))
-    return "█" * min(full, half) + "·" * max(0, half - full) + "┃" + "█" * max(0, full - half)
-
-
-def _spark(ratio: float | None) -> str:
-    """One character a window: up to five eighths below the threshold, above it the rest and full."""
-    if ratio is None:
-        return " "
-    return "▁▂▃▄▅"[min(4, int(ratio * 5))] if ratio <= 1 else "▇█"[ratio > 2]
-
-
-def _change(feature: dict[str, Any]) -> str:
-    """Means of a number; for the class, the one whose share moved most."""
-    before, now = feature["reference"], feature["window"]
-    if not isinstance(now, dict):
-        return f"{before:.3g} -> {now:.3g}"
-    moved = max(now, key=lambda name: abs(now[name] - before.get(name, 0.0)))
-    return f"{moved} {before.get(moved, 0.0):.0%} -> {now[moved]:.0%}"
 
 
 def _shorten(text: str) -> str:
