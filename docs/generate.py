@@ -115,6 +115,7 @@ def http_page() -> str:
             statuses = ", ".join(sorted(route["responses"]))
             lines.append(f"| `{method.upper()} {path}` | {route['summary']} | {statuses} |")
     lines.append("| `GET /demo/{model}` | The demo page of a model | 200, 404 |")
+    lines.append("| `GET /drift/{model}` | The drift report of a model, as a page | 200, 404, 422, 503 |")
     return "\n".join(lines) + "\n"
 
 
