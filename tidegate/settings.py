@@ -133,7 +133,7 @@ class Settings(BaseModel):
     monitoring: bool = Field(
         True, description="Watch predictions for drift and keep them for feedback; false records none of them."
     )
-    window_rows: int = Field(200, ge=50, description="A monitoring window closes after this many predictions ...")
+    window_rows: int = Field(100, ge=50, description="A monitoring window closes after this many predictions ...")
     window_seconds: float = Field(3_600.0, gt=0, description="... or this long after its first one.")
     keep_records: int = Field(
         10_000, ge=0, description="Newest predictions kept per model with their text, for feedback and relabeling."

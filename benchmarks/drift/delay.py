@@ -51,13 +51,13 @@ class Effort:
     splits: int = 5
     streams: int = 20
     calm_streams: int = 40
-    our_sizes: Sequence[int] = (200, 50, 100, 500)
-    sizes: Sequence[int] = (50, 100, 200, 500, 1_000)
-    calm_rows: int = 100_000
+    our_sizes: Sequence[int] = (100, 50, 200)
+    sizes: Sequence[int] = (50, 100, 200, 500)
+    calm_rows: int = 40_000
     shifted_windows: int = 8
 
 
-QUICK = Effort(2, 4, 4, (200, 50), (50, 200), 8_000, 4)
+QUICK = Effort(2, 4, 4, (100, 50), (50, 100), 8_000, 4)
 
 Statistics = dict[tuple[int, str], list[NDArray[np.float64]]]  # (size, shift or "") -> of each split, (windows,)
 
