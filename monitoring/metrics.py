@@ -9,7 +9,15 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from monitoring.accuracy import Bounds
 from monitoring.drift import FeatureScore
+
+_ACCURACY = {
+    "estimated_accuracy": "Share of right answers as estimated without labels; NaN: cannot tell.",
+    "estimated_accuracy_lower": "Lower end of its 95 % interval.",
+    "labelled_accuracy": "Share of right answers among predictions labelled at random; NaN: too few labels.",
+    "labelled_accuracy_lower": "Lower end of its 95 % interval.",
+}
 
 
 class MonitoringMetrics:
@@ -62,6 +70,10 @@ class MonitoringMetrics:
             registry=registry,
             multiprocess_mode="max",
         )
+        self._accuracy = {
+            name: Gauge(f"tidegate_{name}", text, ["model"], registry=registry, multiprocess_mode="mostrecent")
+            for name, text in _ACCURACY.items()
+        }
         self.depth = Gauge(
             "tidegate_relabel_queue_depth",
             "Items that wait for a label.",
@@ -75,6 +87,19 @@ class MonitoringMetrics:
         for feature in features:
             self._score.labels(model, feature.name).set(feature.score)
             self._threshold.labels(model, feature.name).set(feature.threshold)
+
+    def estimated(self, model: str, estimate: Bounds) -> None:
+        """Show what accuracy is estimated to be; NaN where nobody can tell."""
+        self._show_accuracy(model, "estimated_accuracy", estimate)
+
+    def labelled(self, model: str, measured: Bounds) -> None:
+        """Show the accuracy that random labels tell; NaN while they are too few."""
+        self._show_accuracy(model, "labelled_accuracy", measured)
+
+    def _show_accuracy(self, model: str, name: str, bounds: Bounds) -> None:
+        known = bounds.trusted
+        self._accuracy[name].labels(model).set(bounds.accuracy if known else float("nan"))
+        self._accuracy[f"{name}_lower"].labels(model).set(bounds.low if known else float("nan"))
 
     def grew(self, model: str, rows: int) -> None:
         """Count rows that reached a profile, and note when."""

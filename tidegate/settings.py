@@ -159,6 +159,12 @@ class Settings(BaseModel):
     redact: str = Field(
         "", description="What is blanked out of texts before they are stored: email,phone,card,account, or all."
     )
+    random_labels_per_day: int = Field(
+        20, ge=0, description="Predictions per model and day, drawn at random for labels that tell its true accuracy."
+    )
+    accuracy_drop: float = Field(
+        0.05, gt=0, lt=1, description="Loss of accuracy that is bearable; a surely larger one pages."
+    )
     relabel_per_alert: int = Field(
         50, ge=0, description="Most uncertain recent texts that a drift alert puts on the relabel queue."
     )

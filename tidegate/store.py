@@ -173,6 +173,20 @@ relabel_items = Table(
     Index("relabel_by_text", "model", "text_digest", unique=True),
 )
 
+random_draws = Table(
+    "random_draws",
+    metadata,
+    Column("prediction_id", String(64), primary_key=True),
+    Column("model", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("item_id", String(32), nullable=False),
+    Column("predicted", Text, nullable=False),
+    Column("chance", Float(53)),  # of being right, as estimated when it was drawn
+    Column("selection_probability", Float(53), nullable=False),
+    Column("drawn_at", Float(53), nullable=False),
+    Index("random_draws_by_model", "model", "version", "drawn_at"),
+)
+
 feedback = Table(
     "feedback",
     metadata,
