@@ -90,7 +90,7 @@ class AccuracyReference(Part):
     correctness: Correctness
     threshold: float = Field(description="ATC: as many evaluation answers are surer than this as are right.")
     classes: ClassShift
-    shift_error: float = Field(description="Standard error of the estimate at a shift of size 1.")
+    shift_error: float = Field(description="Standard error of the estimate at the largest shift.")
     tried: tuple[tuple[float, float], ...] = Field((), description="Lowest and highest mean position tried, a number.")
     disagreement: float = Field(description="Standard deviation of ATC about the estimate in trials, less noise.")
 
@@ -135,9 +135,14 @@ class AccuracyReference(Part):
         )
 
     def size(self, position: Floats, rows: float) -> float:
-        """How far a mean position lies from the evaluation split, in standard deviations, less what noise does."""
+        """How far a mean position lies from the evaluation split, less what noise does: from 0 to 1.
+
+        At one standard deviation it is a half. Errors grow no further with distance: a text that is quite spoilt can
+        hardly be judged worse.
+        """
         noise = len(position) * (1.0 / rows + 1.0 / self.rows)
-        return float(np.sqrt(max(0.0, (position**2).sum() - noise)))
+        away = float(np.sqrt(max(0.0, (position**2).sum() - noise)))
+        return away / (1.0 + away)
 
     def _error(self, slope: Floats, size: float, moved: float) -> float:
         """From the fit, from shifts of this size, and a quarter of what class frequencies were corrected for."""

@@ -62,9 +62,7 @@ def slices(fresh: Sequence[Row], seed: int = 0) -> Iterator[Slice]:
     """Every shifted slice of some fresh rows."""
     yield Slice("as it is", list(fresh))
     damages = UNSEEN | {
-        f"{kind.__name__.strip('_')} at {strength}": _at(kind, strength)
-        for kind in perturb.KINDS
-        for strength in STRENGTHS
+        f"{kind.__name__} at {strength}": _at(kind, strength) for kind in perturb.KINDS for strength in STRENGTHS
     }
     for name, damage in damages.items():
         damaged = _apply(fresh, damage, seed)
@@ -118,10 +116,11 @@ def _parts(fresh: Sequence[Row]) -> Iterator[Slice]:
     yield Slice("short half", by_length[:half])
     yield Slice("long half", by_length[half:])
     word = _common_word(fresh)
-    for name, within in (
-        ("with digits", lambda text: any(map(str.isdigit, text))),
-        (f"with {word!r}", lambda text: word in text.lower().split()),
-    ):
+    traits: dict[str, Callable[[str], bool]] = {
+        "with digits": lambda text: any(map(str.isdigit, text)),
+        f"with {word!r}": lambda text: word in text.lower().split(),
+    }
+    for name, within in traits.items():
         for wanted in (True, False):
             part = [row for row in fresh if within(row[0]) == wanted]
             if len(part) >= len(fresh) // 3:

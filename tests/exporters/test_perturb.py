@@ -1,56 +1,59 @@
-"""Perturbed copies are seeded, keep their labels, are never blank, and do what their names say."""
+"""Copies are damaged texts with true labels, in the order that fitting relies on."""
 
-from collections.abc import Sequence
+from difflib import SequenceMatcher
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporters.perturb import KINDS, MAX_COPIES, Corruption, gappy, mojibake, perturbed, shouted, truncated, typos
+from exporters.perturb import KINDS, MAX_COPIES, Damage, perturbed
+from monitoring.accuracy_fit import DAMAGES
 
-TEXT = "Profit rises on strong sales as the company met analysts on Monday"
-ROWS = [(f"{TEXT} {index}", f"label {index % 3}") for index in range(MAX_COPIES + 200)]
-
-
-def test_copies_are_seeded_bounded_and_keep_their_labels() -> None:
-    copies = perturbed(ROWS, seed=3)
-
-    assert copies == perturbed(ROWS, seed=3)
-    assert copies != perturbed(ROWS, seed=4)
-    assert len(copies) == MAX_COPIES
-    assert perturbed([], seed=0) == []
-    kept = [label for text, label in copies if text.endswith(label[-1])]
-    assert {label for _, label in copies} == {"label 0", "label 1", "label 2"} == set(kept)
+ROWS = [
+    (f"Operating profit of company {n} rose by {n} % in the second quarter , analysts said", "positive")
+    for n in range(99)
+]
 
 
-def test_most_copies_differ_from_their_originals() -> None:
-    originals = {text for text, _ in ROWS}
+def test_the_same_seed_gives_the_same_copies_and_another_others() -> None:
+    assert perturbed(ROWS, 3) == perturbed(ROWS, 3)
+    assert perturbed(ROWS, 3) != perturbed(ROWS, 4)
 
-    assert sum(text in originals for text, _ in perturbed(ROWS, seed=0)) < 0.1 * MAX_COPIES
+
+def test_every_kind_has_as_many_copies_and_fitting_knows_how_many_kinds_there_are() -> None:
+    assert len(perturbed(ROWS, 0)) == len(KINDS) * len(ROWS)
+    assert len(KINDS) == DAMAGES
+
+
+def test_many_rows_give_no_more_copies_than_an_export_can_wait_for() -> None:
+    assert len(perturbed(ROWS * 20, 0)) == MAX_COPIES
+
+
+def test_the_first_copy_of_a_kind_is_nearer_to_its_text_than_the_last() -> None:
+    copies = perturbed(ROWS, 0)
+    for kind in range(len(KINDS)):
+        own = copies[kind * len(ROWS) : (kind + 1) * len(ROWS)]
+        likeness = [max(SequenceMatcher(None, text, copy).ratio() for text, _ in ROWS[:5]) for copy, _ in own]
+
+        assert sum(likeness[:25]) > sum(likeness[-25:]), kind
+
+
+def test_a_copy_has_the_label_of_its_text() -> None:
+    rows = [("profit rose again", "up"), ("profit fell again", "down")]
+    assert {label for text, label in perturbed(rows, 0) if "rose" in text.lower()} == {"up"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(text=st.text(min_size=1), strength=st.floats(0, 1), seed=st.integers(0, 9))
+def test_any_text_can_be_damaged(kind: Damage, text: str, strength: float, seed: int) -> None:
+    assert isinstance(kind(text, strength, Random(seed)), str)
 
 
 @given(texts=st.lists(st.text(min_size=1).filter(lambda text: bool(text.strip())), min_size=1, max_size=5))
-def test_no_copy_is_blank_whatever_the_text(texts: Sequence[str]) -> None:
+def test_no_copy_is_blank_whatever_the_text(texts: list[str]) -> None:
     assert all(copy.strip() for copy, _ in perturbed([(text, "a") for text in texts], seed=1))
 
 
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        (truncated, TEXT[: round(len(TEXT) / 3)]),
-        (shouted, TEXT.upper()),
-        (mojibake, "PrÃ¶fÃ®t"),
-    ],
-)
-def test_at_full_strength_a_corruption_is_what_its_name_says(kind: Corruption, expected: str) -> None:
-    assert kind(TEXT, 1.0, Random(0)).startswith(expected)
-
-
-def test_typos_and_gaps_leave_most_of_a_text_as_it_is() -> None:
-    mistyped, thinned = typos(TEXT, 1.0, Random(0)), gappy(TEXT, 1.0, Random(0))
-
-    assert 0.7 * len(TEXT) < len(mistyped) < 1.3 * len(TEXT)
-    assert set(thinned.split()) < set(TEXT.split())
-    assert len(thinned.split()) >= 3
-    assert len(KINDS) == len({kind(TEXT, 1.0, Random(0)) for kind in KINDS})
+def test_no_rows_give_no_copies() -> None:
+    assert perturbed([], seed=0) == []

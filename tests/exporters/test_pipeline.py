@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from exporters.perturb import KINDS
 from exporters.pipeline import ExportRequest, export_run
 from exporters.tune import tune
 from exporters.verification import read
@@ -110,10 +111,11 @@ def test_the_reference_gets_records_with_truths_and_embeddings_and_perturbed_cop
         np.testing.assert_allclose(record.scores, served.probabilities[index], atol=1e-5)
         assert record.embedding is not None
         np.testing.assert_allclose(record.embedding, served.embedding[index], atol=1e-4)
-    assert [truth for _, truth in handed.perturbed] == [label for _, label in EVALUATION]
+    assert len(handed.perturbed) == len(KINDS) * len(EVALUATION)
+    assert {truth for _, truth in handed.perturbed} == {label for _, label in EVALUATION}
     copies = [record for record, _ in handed.perturbed]
     assert all(copy.embedding is not None and len(copy.scores) == 3 for copy in copies)
-    assert sum(copy.text != text for copy, text in zip(copies, TEXTS, strict=True)) > 0.8 * len(TEXTS)
+    assert sum(copy.text not in TEXTS for copy in copies) > 0.8 * len(copies)
 
 
 @pytest.mark.slow
