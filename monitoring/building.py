@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from monitoring import profiles
+from monitoring import accuracy_fit, profiles
+from monitoring.accuracy import AccuracyReference
 from monitoring.bins import category_bins, numeric_bins
 from monitoring.calibration import calibrate
 from monitoring.features import DUPLICATE, INPUT, LABEL, SCRIPT, Rows, Seen, derive, input_columns
@@ -53,14 +54,14 @@ def build_reference(
     Raises:
         InvalidInput: no training texts or no evaluation records.
     """
-    del truths, perturbed
     if not training or not evaluation:
         raise InvalidInput(
             f"a reference needs texts: got {len(training)} training texts and {len(evaluation)} evaluation records"
         )
     numbers, script = input_columns([text for text, _ in training], [row for _, row in training], Seen())
     rows = derive(evaluation, Seen())
-    write(reference_of(rows, labels, numbers, {SCRIPT: script}), folder)
+    accuracy = _accuracy(labels, rows, truths, perturbed) if labels else None
+    write(reference_of(rows, labels, numbers, {SCRIPT: script}, accuracy), folder)
     fitted = rows.frame().drop(columns=[*INPUT, SCRIPT])
     texts = pd.DataFrame({**numbers, SCRIPT: pd.Series(script, dtype="str")})
     profile = profiles.merge(profiles.profile_frame(texts), profiles.profile_frame(fitted))
@@ -68,7 +69,13 @@ def build_reference(
     write_words((text for text, _ in training), folder)
 
 
-def reference_of(rows: Rows, labels: Sequence[str], numbers: Numbers, classes: Classes) -> Reference:
+def reference_of(
+    rows: Rows,
+    labels: Sequence[str],
+    numbers: Numbers,
+    classes: Classes,
+    accuracy: AccuracyReference | None = None,
+) -> Reference:
     """The reference of held-out rows, where some columns are known from more rows than these.
 
     Args:
@@ -76,6 +83,7 @@ def reference_of(rows: Rows, labels: Sequence[str], numbers: Numbers, classes: C
         labels: the model's classes; none where there are none.
         numbers: columns of the training rows ...
         classes: ... and classes of theirs.
+        accuracy: what estimates accuracy, if anything does.
     """
     bins = (
         *(
@@ -88,12 +96,20 @@ def reference_of(rows: Rows, labels: Sequence[str], numbers: Numbers, classes: C
         ),
     )
     kernel = Kernel.fit(rows.embedding, SEED) if rows.embedding.shape[1] and len(rows) > 1 else None
-    layout = Layout(bins, len(labels), kernel)
+    layout = Layout(bins, len(labels), kernel, accuracy)
     matrix = layout.matrix(rows)
     arrays = _arrays(layout, rows, matrix, labels)
     distances = Distances(layout, arrays["sums"], arrays["rows"], arrays["spread"])
-    document = Document(labels=tuple(labels), bins=bins, calibration=calibrate(matrix, layout, distances))
+    calibration = calibrate(matrix, layout, distances)
+    document = Document(labels=tuple(labels), bins=bins, calibration=calibration, accuracy=accuracy)
     return Reference(document, arrays | (kernel.arrays() if kernel else {}))
+
+
+def _accuracy(
+    labels: Sequence[str], rows: Rows, truths: Sequence[str], perturbed: Sequence[tuple[Record, str]]
+) -> AccuracyReference | None:
+    copies = derive([record for record, _ in perturbed], Seen()) if perturbed else None
+    return accuracy_fit.fit(labels, rows, truths, copies, [label for _, label in perturbed])
 
 
 def write(reference: Reference, folder: Path) -> None:

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from monitoring.accuracy import AccuracyReference, Estimate
 from monitoring.bins import FeatureBins
 from monitoring.calibration import Calibration
 from monitoring.features import Rows, Seen, derive
 from monitoring.kernel import Kernel
-from monitoring.layout import Block, Distances, Floats, Layout
+from monitoring.layout import ACCURACY, Block, Distances, Floats, Layout
 from monitoring.summary import Summary
 from tidegate.bundle import Bundle, Part, first_fault
 from tidegate.bundle_store import BundleStore
@@ -41,6 +42,7 @@ class Document(Part):
     labels: tuple[str, ...] = ()
     bins: tuple[FeatureBins, ...] = ()
     calibration: Calibration = Calibration()
+    accuracy: AccuracyReference | None = None
 
 
 class Reference:
@@ -63,7 +65,9 @@ class Reference:
         self.calibration = document.calibration
         self.known = bool(document.bins)
         kernel = Kernel.load(arrays)
-        self.layout = Layout(document.bins, len(document.labels), kernel) if self.known else Layout.blank()
+        self.layout = (
+            Layout(document.bins, len(document.labels), kernel, document.accuracy) if self.known else Layout.blank()
+        )
         none = np.zeros(0)
         self.rows: Floats = arrays.get("rows", none)
         self.summary = Summary(float(arrays.get("evaluation_rows", np.zeros(()))), arrays.get("sums", none))
@@ -96,6 +100,20 @@ class Reference:
     def summarise(self, records: Sequence[Record], seen: Seen) -> Summary:
         """The sums of some records, one or more."""
         return self.layout.summarise(derive(records, seen))
+
+    def estimate(self, summary: Summary, worth: float | None = None) -> Estimate | None:
+        """Accuracy of a window, without labels; None where the reference does not know how.
+
+        Args:
+            summary: of the window.
+            worth: independent rows that it is worth, where that is not its count of rows.
+        """
+        known = self.document.accuracy
+        if known is None or not summary.rows:
+            return None
+        sums = summary.sums[self.layout.block(ACCURACY).place]
+        rows = summary.rows if worth is None else worth
+        return known.estimate(rows, sums * (rows / summary.rows))
 
     def typicality(self, rows: Rows) -> Floats:
         """How usual each row's embedding is, (rows,): its mean kernel with the reference, in [-1, 1]; 0 without."""
