@@ -24,6 +24,7 @@ from benchmarks.pairs import Effort, measure_pair, try_peer
 from benchmarks.path import measure_path
 from benchmarks.peers.catalog import PEERS, Peer, find
 from benchmarks.prepare import prepare as make
+from benchmarks.recording import SIZES, measure_recording
 from benchmarks.results import Results, read_results, write_results
 from benchmarks.skew import measure_skew
 from benchmarks.workspace import Workspace
@@ -128,6 +129,13 @@ def path(repeats: Repeats = 5) -> None:
     """Steps of the request path before and after they were made cheaper; prints them, keeps nothing."""
     rows = [[step, f"{before:.1f}", f"{after:.1f}"] for step, before, after in measure_path(repeats)]
     console.table("microseconds a request", ["step", "before", "after"], rows)
+
+
+@app.command()
+def recording() -> None:
+    """What monitoring costs a record, by stage; prints it, keeps nothing."""
+    rows = [[cost.kind, cost.stage, *(f"{each:.1f}" for each in cost.microseconds)] for cost in measure_recording()]
+    console.table("microseconds of CPU a record", ["model", "stage", *(f"batches of {n}" for n in SIZES)], rows)
 
 
 @app.command("all")

@@ -77,8 +77,11 @@ class Calibration(Part):
     def _at(self, table: Sequence[Sequence[float]], rows: float) -> Floats:
         """A row of a grid, interpolated in 1 / rows; beyond its ends, that of its ends."""
         places = 1.0 / np.array(self.sizes[: len(table)][::-1], dtype=np.float64)
-        columns = np.array(table[::-1]).T
-        return np.array([np.interp(1.0 / rows, places, column) for column in columns])
+        grid = np.array(table[::-1])
+        above = int(np.clip(np.searchsorted(places, 1.0 / rows), 1, len(places) - 1))
+        share = np.clip((1.0 / rows - places[above - 1]) / (places[above] - places[above - 1]), 0.0, 1.0)
+        between: Floats = grid[above - 1] * (1.0 - share) + grid[above] * share
+        return between
 
 
 def calibrate(documents: NDArray[np.float32], layout: Layout, distances: Distances, *, seed: int = SEED) -> Calibration:

@@ -5,7 +5,7 @@ stays below the limit is `ok`; one above is `drift`, and what an alarm makes of 
 rows, or without calibration, a window is `insufficient`: nothing is claimed about it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from monitoring.calibration import MIN_ROWS
@@ -54,7 +54,7 @@ class WindowScore:
 
     def document(self) -> list[dict[str, Any]]:
         """The features as JSON takes them."""
-        return [asdict(feature) for feature in self.features]
+        return [{name: getattr(feature, name) for name in FeatureScore.__slots__} for feature in self.features]
 
 
 def score(summary: Summary, reference: Reference, limit: float, worth: float | None = None) -> WindowScore:

@@ -45,6 +45,7 @@ class Rows:
         tokens: ids of all rows' tokens or terms, int64, one row after the other ...
         counts: ... and how many each row has, int64 (rows,).
         embedding: where the model saw each text, float32 (rows, dimensions); width 0 where it does not say.
+        mapped: what the reference's kernel makes of the embeddings, float32 (rows, width); None until asked for.
     """
 
     numbers: Mapping[str, NDArray[np.float64]]
@@ -53,10 +54,32 @@ class Rows:
     tokens: NDArray[np.int64]
     counts: NDArray[np.int64]
     embedding: NDArray[np.float32]
+    mapped: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """How many records."""
         return len(self.counts)
+
+    def part(self, start: int, stop: int) -> "Rows":
+        """Rows [start, stop), as views of these."""
+        before = int(self.counts[:start].sum())
+        tokens = self.tokens[before : before + int(self.counts[start:stop].sum())]
+        return self._chosen(slice(start, stop), tokens)
+
+    def where(self, mask: NDArray[np.bool_]) -> "Rows":
+        """The rows of a mask, (rows,)."""
+        return self if mask.all() else self._chosen(mask, self.tokens[np.repeat(mask, self.counts)])
+
+    def _chosen(self, index: slice | NDArray[np.bool_], tokens: NDArray[np.int64]) -> "Rows":
+        return Rows(
+            numbers={name: values[index] for name, values in self.numbers.items()},
+            classes={name: values[index] for name, values in self.classes.items()},
+            scores=self.scores[index],
+            tokens=tokens,
+            counts=self.counts[index],
+            embedding=self.embedding[index],
+            mapped=None if self.mapped is None else self.mapped[index],
+        )
 
     def frame(self) -> pd.DataFrame:
         """The numbers and classes as a frame, as whylogs takes them."""
@@ -165,14 +188,6 @@ def prediction_columns(scores: NDArray[np.float64], abstained: Sequence[bool]) -
         "entropy": _entropy(scores),
         "abstained": np.asarray(abstained, dtype=np.float64),
     }
-
-
-def margin(scores: Sequence[float]) -> float:
-    """Gap between the two highest probabilities of one prediction: small where the model is in doubt; 0 of a vector."""
-    if not scores:
-        return 0.0
-    best, second = sorted(scores, reverse=True)[:2]
-    return best - second
 
 
 def _tokens(row: Encoded) -> NDArray[np.int64]:

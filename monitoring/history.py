@@ -47,7 +47,7 @@ def _store(connection: Connection, key: Key, judged: Judged) -> int:
     window, summary = judged.window, judged.summary
     before = windows.begin(connection, key, window.started_at, len(summary.sums))
     after = replace(before, ended_at=window.ended_at, rows=window.stop - window.start, summary=summary)
-    windows.save(connection, before, after, judged.verdict.window, judged.verdict)
+    windows.save(connection, after, judged.verdict)
     return before.id
 
 

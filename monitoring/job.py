@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.5  # a frame of many rows costs little more than one of a few; a kill loses no more than this
 IDLE_SECONDS = 1.0
+AT_ONCE_ROWS = 2_000  # some 50 ms, for which feedback and other workers wait
 BARRIER_SECONDS = 5.0
 STOP_SECONDS = 2.0
 OTHERS_SECONDS = 2.0  # a record that another worker has just made is written by then
@@ -180,15 +181,17 @@ class MonitoringJob:
     def _run(self) -> None:
         self._guarded(self._writer.resume)
         while (records := self._intake.take(GATHER_SECONDS, IDLE_SECONDS)) is not None:
-            if records:
-                self._write(records)
+            for start in range(0, len(records), AT_ONCE_ROWS):
+                self._write(records[start : start + AT_ONCE_ROWS])
             self._guarded(lambda: self._tell(self._writer.close_due()))
             self._guarded(self._webhooks.sort)
+            self._guarded(self._writer.tidy)
             if not records:
                 self._guarded(self._show_alerts)
                 self._guarded(self._writer.show_depths)
             if not threading.main_thread().is_alive():
                 self._intake.close()  # nobody called `stop`: finish, so that the process can end
+        self._guarded(self._writer.finish)
 
     def _write(self, records: Sequence[Record]) -> None:
         if not self._guarded(lambda: self._tell(self._writer.write(records))):

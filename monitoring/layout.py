@@ -161,7 +161,7 @@ class Layout:
     def _embed(self, rows: Rows) -> NDArray[np.float32]:
         if self._kernel is None or not rows.embedding.shape[1]:
             return np.zeros((len(rows), 0 if self._kernel is None else self._kernel.width), dtype=np.float32)
-        return self._kernel.features(rows.embedding)
+        return self._kernel.features(rows.embedding) if rows.mapped is None else rows.mapped
 
 
 class Distances:

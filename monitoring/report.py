@@ -1,21 +1,22 @@
 """The drift report: what `GET /models/{m}/drift`, `tidegate drift M` and the page at `/drift/M` say.
 
-Read from the state database, where every window is scored as it is written, the open one too; and from the bundle,
-whose reference says what is usual. So it works beside a running server and without one.
-Before: `writer`; after: serving, the command line, demos. Limits: an old bundle, or one that is gone, has no reference,
-and its report no explanation.
+Read from the state database, where every window is scored as it closes, and from the bundle, whose reference says what
+is usual and scores the open one. So it works beside a running server and without one.
+Before: `standing`; after: serving, the command line, demos. Limits: an old bundle, or one that is gone, has no
+reference, and its report no explanation.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row
+from sqlalchemy import Connection, Engine
 
 from monitoring import alerts, attribution, contracts, detectors, explanation, trends
 from monitoring.alerts import Alert
 from monitoring.calibration import MIN_ROWS
 from monitoring.reference import Reference, load_reference
+from monitoring.standing import Standing, newest
 from monitoring.summary import Summary
 from monitoring.windows import Key
 from monitoring.wording import advice, sentence
@@ -49,7 +50,7 @@ def drift_report(
     unresolved = [a for a in alerts.list_alerts(database, key[0]) if a.version == key[1] and a.state != "resolved"]
     asked = None if alert_id is None else _alert(database, key, alert_id)
     with database.connect() as connection:
-        rows = trends.newest(connection, key)
+        rows = newest(connection, key, reference, budget_days, trends.SHOWN_WINDOWS)
         scored = [row for row in rows if row.status != "insufficient"]
         alarm, periods = _alarm(connection, key, reference, budget_days, scored)
         ids = list(asked.window_ids) if asked else [scored[-1].id] if scored else []
@@ -92,7 +93,7 @@ def _alert(database: Engine, key: Key, alert_id: int) -> Alert:
 
 
 def _alarm(
-    connection: Connection, key: Key, reference: Reference, budget_days: float, scored: Sequence[Row[Any]]
+    connection: Connection, key: Key, reference: Reference, budget_days: float, scored: Sequence[Standing]
 ) -> tuple[Document | None, dict[str, list[Document]]]:
     """The alarm's state, and hours and days under the same budget."""
     if not scored:
@@ -113,7 +114,7 @@ def _explained(
     reference: Reference,
     asked: Alert | None,
     unresolved: Sequence[Alert],
-    drifted: Sequence[Row[Any]],
+    drifted: Sequence[Standing],
 ) -> Document | None:
     """What explains the alert that is asked about, else the newest unresolved one, else the windows that drifted."""
     if bundle is None or not reference.known:
@@ -129,13 +130,13 @@ def _explained(
     return found | {"classifier": explanation.classify(database, bundle, asked)} if asked else found
 
 
-def _called(scored: Sequence[Row[Any]]) -> bool:
+def _called(scored: Sequence[Standing]) -> bool:
     """Whether the newest closed window called for an alert, told or not."""
     closed = [row for row in scored if not row.open]
     return bool(closed and closed[-1].causes)
 
 
-def _window(row: Row[Any]) -> Document:
+def _window(row: Standing) -> Document:
     """One window; `ratio` is its largest surprise over the limit, above 1 when it drifted."""
     return trends.place(row) | {
         "open": row.open,
@@ -145,7 +146,7 @@ def _window(row: Row[Any]) -> Document:
     }
 
 
-def _detail(rows: Sequence[Row[Any]], scored: Sequence[Row[Any]]) -> str:
+def _detail(rows: Sequence[Standing], scored: Sequence[Standing]) -> str:
     """What was found in the newest window, or why nothing can be said."""
     if scored:
         drifted = [feature["name"] for feature in scored[-1].features if feature["drifted"]]

@@ -1,4 +1,4 @@
-"""What writing to the state database needs on both of its dialects: inserts that skip what is there, safe text.
+"""What writing to the state database needs on both of its dialects: turns, inserts that skip what is there, safe text.
 
 Before: everything of this room that writes; after: `tidegate.store`.
 """
@@ -6,8 +6,24 @@ Before: everything of this room that writes; after: `tidegate.store`.
 import math
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+
+from tidegate.store import windows
+
+TURN = int.from_bytes(b"tidegate")  # names the lock of PostgreSQL; any number that no other program takes
+
+
+def take_turn(connection: Connection) -> None:
+    """Wait until no other process is writing windows and periods, and keep the others out until this transaction ends.
+
+    Without it two processes would each begin a window of the same version, open the same alert twice, and, growing
+    the windows of two models in different orders, wait for each other: PostgreSQL ends that by undoing one's batch.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(TURN)))
+    else:  # SQLite has one lock for all writers; a statement that changes nothing takes it before anything is read
+        connection.execute(update(windows).where(windows.c.id.is_(None)).values(rows=windows.c.rows))
 
 
 def insert_new(connection: Connection, table: Table) -> Any:
@@ -21,7 +37,8 @@ def storable(text: str) -> str:
 
     JSON may carry both, and one such request must not cost the batch that it was written with.
     """
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+    plain = text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return plain.replace("\0", "\ufffd")
 
 
 def clean(value: Any) -> Any:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, select
 from monitoring.alarm import Detector, limit_of
 from monitoring.drift import score
 from monitoring.reference import Reference
+from monitoring.standing import Standing
 from monitoring.summary import Summary
 from monitoring.windows import Key
 from tidegate.store import windows as table
@@ -28,14 +29,6 @@ _SHOWN_PERIODS = 48
 Document = dict[str, Any]
 
 
-def newest(connection: Connection, key: Key, most: int = SHOWN_WINDOWS) -> list[Row[Any]]:
-    """The newest windows of a version, the open one too, oldest first; without their sums."""
-    columns = [column for column in table.c if column.name != "sums"]
-    of_key = select(*columns).where(table.c.model == key[0], table.c.version == key[1])
-    in_time = of_key.order_by(table.c.ended_at.desc(), table.c.id.desc())
-    return list(reversed(connection.execute(in_time.limit(most)).all()))
-
-
 def merged(connection: Connection, reference: Reference, window_ids: Sequence[int]) -> Summary:
     """The sums of some windows together."""
     whole = Summary.empty(reference.layout.width)
@@ -45,7 +38,7 @@ def merged(connection: Connection, reference: Reference, window_ids: Sequence[in
     return whole
 
 
-def by_feature(rows: Sequence[Row[Any]]) -> dict[str, list[Document]]:
+def by_feature(rows: Sequence[Standing]) -> dict[str, list[Document]]:
     """Score and threshold of each feature in each window that was scored."""
     trends: dict[str, list[Document]] = {}
     for row in rows:
@@ -55,7 +48,7 @@ def by_feature(rows: Sequence[Row[Any]]) -> dict[str, list[Document]]:
     return trends
 
 
-def surprises(rows: Sequence[Row[Any]]) -> list[Document]:
+def surprises(rows: Sequence[Standing]) -> list[Document]:
     """Surprise of each scored window against its limit."""
     return [place(row) | {"surprise": row.surprise, "limit": row.limit} for row in rows if row.limit]
 
@@ -85,7 +78,7 @@ def periods(connection: Connection, key: Key, reference: Reference, rate: float)
     }
 
 
-def place(row: Row[Any]) -> Document:
+def place(row: Row[Any] | Standing) -> Document:
     """Which window it is; times are Unix seconds."""
     return {"id": row.id, "started_at": row.started_at, "ended_at": row.ended_at, "rows": row.rows}
 

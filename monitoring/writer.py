@@ -1,24 +1,31 @@
 """The writer: everything that happens to records once they are off the request path, in one thread.
 
-Before: `job`, which owns the queue and the thread; after: profile -> window -> score -> alert -> relabel queue,
-in one transaction a batch, so that a killed process leaves either all of a batch or nothing. A batch is cut
-where a window is full: windows hold exactly `window_rows` rows. A window whose time is up but that holds
+A batch is derived first, on its own; then, in one transaction, it is added to the open window and to its minutes, kept
+with its texts, and the windows that are full are judged: so a killed process leaves either all of a batch or nothing.
+A batch is cut where a window is full: windows hold exactly `window_rows` rows. A window whose time is up but that holds
 fewer than 50 rows stays open until it has them, since it could not be judged.
+Before: `job`, which owns the queue and the thread; after: `closing`, `periods`, `kept`, `sketches`.
 """
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from monitoring import alerts, detectors, drift, findings, relabel, windows
-from monitoring.alarm import Verdict, limit_of
-from monitoring.alerts import Alert
+from monitoring import kept, periods, profiles, relabel, windows
 from monitoring.calibration import MIN_ROWS
-from monitoring.features import Seen, derive
+from monitoring.closing import Raised, close
+from monitoring.features import Rows, Seen, derive
 from monitoring.metrics import MonitoringMetrics
+from monitoring.periods import Period
 from monitoring.reference import Reference, References
+from monitoring.sketches import Sketches
+from monitoring.summary import Summary
+from monitoring.tables import take_turn
 from monitoring.windows import Key, Window
 from tidegate.errors import TidegateError
 from tidegate.records import Record
@@ -27,11 +34,23 @@ from tidegate.settings import Settings
 
 log = logging.getLogger(__name__)
 
-Raised = list[Alert]  # those that were opened, raised, reopened or resolved
+ROLL_UP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records of one model version and all that is derived from them, each column as long as `records`."""
+
+    key: Key
+    records: Sequence[Record]
+    rows: Rows
+    created_at: NDArray[np.float64]
+    typicality: Sequence[float | None]
+    reference: Reference
 
 
 class Writer:
-    """Holds the open windows; not thread-safe, as whylogs is not."""
+    """Not thread-safe, as whylogs is not; of other processes it waits its turn."""
 
     def __init__(
         self,
@@ -47,147 +66,138 @@ class Writer:
         self._metrics = metrics
         self._clock = clock
         self._redact = Redactor.of(settings.redact)
-        self._open: dict[Key, Window] = {}
+        self._sketches = Sketches(database)
+        self._open: dict[Key, Window] = {}  # as this process last saw them
         self._unreadable: set[Key] = set()
         self._seen: dict[Key, Seen] = {}
+        self._rolled_up_at = float("-inf")
 
     def resume(self) -> None:
-        """Take over the windows that an earlier process left open."""
+        """Take over the windows that an earlier process left open, and wake whylogs."""
+        profiles.warm_up()
         with self._database.begin() as connection:
             for window in windows.read_all_open(connection):
                 self._open[(window.model, window.version)] = window
             self._show_depths(connection)
 
     def write(self, records: Sequence[Record]) -> Raised:
-        """Profile and store records, in order; returns the alerts that they led to."""
+        """Count and store records, in order; returns the alerts that they led to."""
+        batches = [self._derived(key, group) for key, group in _by_version(records).items()]
         raised: Raised = []
-        groups = _by_version(records)
-        try:
-            with self._database.begin() as connection:
-                for key, group in groups.items():
-                    self._catch_up(connection, key)
-                    for part in self._parts(key, group):
-                        raised += self._extend(connection, key, part)
-                for model in {model for model, _ in groups}:
-                    windows.trim_records(connection, model, self._settings.keep_records)
-                if raised:
-                    self._show_depths(connection)
-        except BaseException:
-            for key in groups:  # rolled back: the database is right, and memory is not
-                self._open.pop(key, None)
-            raise
-        for key, group in groups.items():
-            self._metrics.grew(key[0], len(group))
+        with self._turn() as connection:
+            for batch in batches:
+                raised += self._add(connection, batch)
+            for model in {batch.key[0] for batch in batches}:
+                kept.trim(connection, model, self._settings.keep_records)
+            if raised:
+                self._show_depths(connection)
+        for batch in batches:
+            self._sketches.take(batch.key, batch.created_at, batch.rows, self._clock())
+            self._metrics.grew(batch.key[0], len(batch.records))
         return raised
 
     def close_due(self) -> Raised:
         """Close the windows whose time is up."""
-        now = self._clock()
-        due = [
-            (key, window)
-            for key, window in self._open.items()
-            if window.rows >= MIN_ROWS and now - window.started_at >= self._settings.window_seconds
-        ]
+        due = [key for key, window in self._open.items() if self._is_due(window)]
         if not due:
             return []
         raised: Raised = []
-        with self._database.begin() as connection:
-            for key, window in due:
-                raised += self._save(connection, key, window, window, closing=True) or []
-                self._open.pop(key, None)  # also when another process has changed it: read again
+        with self._turn() as connection:
+            for key in due:
+                window = windows.read_open(connection, key)  # another process may have grown or closed it
+                if window is not None and self._is_due(window):
+                    raised += self._close(connection, window)
+                else:
+                    self._remember(key, window)
             self._show_depths(connection)
         return raised
+
+    def tidy(self) -> None:
+        """Write profiles that are due, and roll up what is old; a few steps of some 10 ms at a time."""
+        now = self._clock()
+        if self._sketches.due(now):
+            self._sketches.flush()
+        if abs(now - self._rolled_up_at) < ROLL_UP_SECONDS:
+            return
+        with self._turn() as connection:
+            periods.roll_up(connection, now)
+        if not self._sketches.roll_up(now):
+            self._rolled_up_at = now
+
+    def finish(self) -> None:
+        """Write the profiles of what has been counted; the last call."""
+        self._sketches.flush()
 
     def show_depths(self) -> None:
         """Read the relabel queue's depths, which other processes change too."""
         with self._database.connect() as connection:
             self._show_depths(connection)
 
-    def _catch_up(self, connection: Connection, key: Key) -> None:
-        """Take over what another process did to the version's window, before anything is cut to fit into it."""
-        window = self._open.get(key)
-        if window is None or not windows.is_current(connection, window):
-            window = windows.read_open(connection, key)
-        if window is not None:
-            self._open[key] = window
-        else:
-            self._open.pop(key, None)
+    @contextmanager
+    def _turn(self) -> Iterator[Connection]:
+        with self._database.begin() as connection:
+            take_turn(connection)
+            yield connection
 
-    def _parts(self, key: Key, records: Sequence[Record]) -> Iterator[Sequence[Record]]:
-        """Cut records so that each part at most fills the window that is open when its turn comes."""
+    def _derived(self, key: Key, records: Sequence[Record]) -> Batch:
+        reference = self._reference(key)
+        rows = reference.mapped(derive(records, self._seen.setdefault(key, Seen())))
+        created_at = np.array([record.created_at for record in records])
+        typical = [None] * len(rows) if rows.mapped is None else reference.typicality(rows).tolist()
+        return Batch(key, records, rows, created_at, typical, reference)
+
+    def _add(self, connection: Connection, batch: Batch) -> Raised:
+        """Add a batch to its windows, closing those that it fills, and to its periods."""
+        raised: Raised = []
+        sums: dict[Period, Summary] = {}
+        places = list(periods.place(batch.created_at, self._clock()))
         start = 0
-        while start < len(records):
-            window = self._open.get(key)
-            room = self._settings.window_rows - (window.rows if window else 0)
-            part = records[start : start + max(room, 1)]
-            start += len(part)
-            yield part
+        while start < len(batch.records):
+            window = self._current(connection, batch, start)
+            part = slice(start, min(start + max(self._settings.window_rows - window.rows, 1), len(batch.records)))
+            delta = Summary.empty(batch.reference.layout.width)
+            rows = batch.rows.part(part.start, part.stop)
+            for period, summary in _summaries(batch.reference, rows, [(each, mask[part]) for each, mask in places]):
+                delta += summary
+                sums[period] = sums[period] + summary if period in sums else summary
+            raised += self._grow(connection, batch, part, window.grown(batch.created_at[part], delta))
+            start = part.stop
+        for period, summary in sums.items():
+            periods.add(connection, batch.key, period, summary)
+        return raised
 
-    def _extend(self, connection: Connection, key: Key, records: Sequence[Record]) -> Raised:
-        reference = self._reference(key)
-        rows = derive(records, self._seen.setdefault(key, Seen()))
-        delta, typicality = reference.layout.summarise(rows), reference.typicality(rows)
-        while True:
-            before = self._current(connection, key, records[0].created_at, len(delta.sums))
-            after = before.grown(records, delta)
-            closing = after.rows >= self._settings.window_rows
-            raised = self._save(
-                connection, key, before, after, closing=closing, records=records, typicality=typicality.tolist()
-            )
-            if raised is not None:
-                return raised
-            self._open.pop(key, None)  # another process was here first: read what it left
+    def _grow(self, connection: Connection, batch: Batch, part: slice, grown: Window) -> Raised:
+        """Keep a part of a batch with the window that it is in now."""
+        rows = batch.rows.part(part.start, part.stop)
+        kept.keep(connection, grown.id, batch.records[part], rows, batch.typicality[part], self._redact)
+        if grown.rows >= self._settings.window_rows:
+            return self._close(connection, grown)
+        windows.save(connection, grown)
+        self._remember(batch.key, grown)
+        return []
 
-    def _current(self, connection: Connection, key: Key, at: float, width: int) -> Window:
-        """The open window: as remembered, else as the database has it, else a new one."""
-        found = self._open.get(key) or windows.read_open(connection, key)
-        return found or windows.begin(connection, key, at, width)
+    def _current(self, connection: Connection, batch: Batch, start: int) -> Window:
+        """The open window that the rows from `start` on go to: as the database has it, else a new one."""
+        found = windows.read_open(connection, batch.key)
+        width = batch.reference.layout.width
+        return found or windows.begin(connection, batch.key, float(batch.created_at[start]), width)
 
-    def _save(
-        self,
-        connection: Connection,
-        key: Key,
-        before: Window,
-        after: Window,
-        *,
-        closing: bool,
-        records: Sequence[Record] = (),
-        typicality: Sequence[float] = (),
-    ) -> Raised | None:
-        """Score and store a window and its new records; None when the window has changed meanwhile."""
-        reference = self._reference(key)
-        detector, closed_at = detectors.read(connection, key, len(after.summary.sums))
-        verdict: Verdict | None = None
-        if closing:
-            seconds = after.ended_at - (after.started_at if closed_at is None else closed_at)
-            detector, verdict = detector.observe(
-                after.summary, max(seconds, 0.0), reference, self._settings.false_alarm_days
-            )
-            score = verdict.window
+    def _close(self, connection: Connection, window: Window) -> Raised:
+        key = (window.model, window.version)
+        verdict, raised = close(connection, window, self._reference(key), self._settings, self._clock())
+        self._metrics.scored(window.model, verdict.window.features)
+        self._remember(key, None)
+        return raised
+
+    def _remember(self, key: Key, window: Window | None) -> None:
+        if window is None:
+            self._open.pop(key, None)
         else:
-            rate = detector.rate(self._settings.false_alarm_days)
-            score = drift.score(after.summary, reference, limit_of(reference, after.summary.rows, rate))
-        if not windows.save(connection, before, after, score, verdict):
-            return None
-        if records:
-            windows.keep_records(connection, after.id, self._redacted(records), typicality)
-        self._metrics.scored(key[0], score.features)
-        if verdict is None:
-            self._open[key] = after
-            return []
-        self._open.pop(key, None)
-        detectors.write(connection, key, detector, after.ended_at)
-        windows.trim(connection, key[0], self._settings.keep_windows)
-        if score.status == "insufficient" and not verdict.breaches:
-            return []
-        found = findings.of_verdict(connection, key, after.id, verdict)
-        return alerts.settle(connection, key, found, after.id, self._clock(), self._settings)
+            self._open[key] = window
 
-    def _redacted(self, records: Sequence[Record]) -> Sequence[Record]:
-        """Records as they are stored; they were profiled as they came, since profiles hold no text."""
-        if not self._redact.steps:
-            return records
-        return [replace(record, text=self._redact(record.text)) for record in records]
+    def _is_due(self, window: Window) -> bool:
+        waited = self._clock() - window.started_at
+        return window.rows >= MIN_ROWS and waited >= self._settings.window_seconds
 
     def _reference(self, key: Key) -> Reference:
         """The version's reference; an empty one, said once, when its bundle cannot be read."""
@@ -202,6 +212,15 @@ class Writer:
     def _show_depths(self, connection: Connection) -> None:
         for model, depth in relabel.depths(connection).items():
             self._metrics.depth.labels(model).set(depth)
+
+
+def _summaries(
+    reference: Reference, rows: Rows, places: Iterable[tuple[Period, NDArray[np.bool_]]]
+) -> Iterator[tuple[Period, Summary]]:
+    """The sums of some rows in each period that they touch."""
+    for period, mask in places:
+        if mask.any():
+            yield period, reference.layout.summarise(rows.where(mask))
 
 
 def _by_version(records: Iterable[Record]) -> dict[Key, list[Record]]:

@@ -1,9 +1,10 @@
 """The state database: one schema, SQLite by default, PostgreSQL by URL (SQLAlchemy Core, no ORM).
 
-Each table is written by one room: `records`, `windows`, `alerts`, `deliveries`, `relabel_items`, `feedback` by
-monitoring, `shares` by demos, `comparisons` and `api_keys` by serving, in threads. Nothing on the request path touches
-it. Times are Unix seconds, so that two databases and two hosts agree without a time zone. A column that comes later is
-nullable or has a server default, so that `tidegate.upgrade` can add it to a database that is there.
+Each table is written by one room: `records`, `windows`, `periods`, `profiles`, `detectors`, `alerts`, `deliveries`,
+`relabel_items`, `feedback` by monitoring, `shares` by demos, `comparisons` and `api_keys` by serving, in threads.
+Nothing on the request path touches it. Times are Unix seconds, so that two databases and two hosts agree without a time
+zone. A column that comes later is nullable or has a server default, so that `tidegate.upgrade` can add it to a database
+that is there.
 """
 
 import logging
@@ -81,6 +82,32 @@ windows = Table(
     Column("causes", JSON, nullable=False, server_default="[]"),  # of the alarm, once closed
     Column("features", JSON, nullable=False),
     Index("windows_by_model", "model", "version", "id"),
+)
+
+# Every prediction is in one of these, whatever window it is in: minutes become hours, hours days.
+periods = Table(
+    "periods",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("level", String(8), primary_key=True),  # minute, hour or day
+    Column("started_at", Float(53), primary_key=True),  # of the UTC minute, hour or day
+    Column("rows", BigInteger, nullable=False),
+    Column("sums", LargeBinary, nullable=False),  # `monitoring.summary`
+    Index("periods_by_start", "level", "started_at"),
+)
+
+# Beside them, not in them: sums are written twice a second, and SQLite writes a row anew with all that is in it.
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("level", String(8), primary_key=True),
+    Column("started_at", Float(53), primary_key=True),
+    Column("rows", BigInteger, nullable=False),  # in the profile; less than the period's after a kill
+    Column("content", LargeBinary, nullable=False),  # a whylogs profile; `monitoring.profiles`
+    Index("profiles_by_start", "level", "started_at"),
 )
 
 detectors = Table(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring import profiles
-from monitoring.features import record_features
+from monitoring.features import Seen, derive
 from tests.monitoring.conftest import House
 from tidegate.errors import InvalidInput, TidegateError
 
@@ -73,7 +73,7 @@ def test_planted_secrets_are_in_no_profile(house: House) -> None:
     records = house.novel(500, "p")
     planted = [replace(r, text=c) for r, c in zip(records, cards, strict=True)]
 
-    content = profiles.serialize(profiles.profile_frame(record_features(planted)))
+    content = profiles.serialize(profiles.profile_frame(derive(planted, Seen()).frame()))
 
     assert b"4111" not in content
     assert not any(card.encode() in content for card in cards)

@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from sqlalchemy import func, select
+from numpy.typing import NDArray
+from sqlalchemy import Table, func, select
 
-from monitoring import profiles
+from monitoring.features import Seen, derive
+from monitoring.reference import load_reference
+from monitoring.standing import newest
+from monitoring.summary import Summary
 from tests import bundles, postgres
 from tests.monitoring.conftest import House
 from tidegate import store
-from tidegate.store import records, relabel_items, windows
+from tidegate.store import periods, records, relabel_items, windows
 
 
 def rows_of(house: House) -> list[tuple[int, bool, str]]:
@@ -18,26 +23,43 @@ def rows_of(house: House) -> list[tuple[int, bool, str]]:
         return [tuple(row) for row in connection.execute(query)]
 
 
-def profiled(house: House) -> int:
+def counted(house: House) -> int:
+    """Rows in all periods, which are those of their sums."""
     with house.database.connect() as connection:
-        return sum(profiles.row_count(profiles.deserialize(p)) for p in connection.scalars(select(windows.c.profile)))
+        rows = connection.execute(select(periods.c.rows, periods.c.sums)).all()
+    assert [row.rows for row in rows] == [Summary.from_bytes(row.sums).rows for row in rows]
+    return sum(row.rows for row in rows)
+
+
+def summed(house: House, table: Table) -> NDArray[np.float64]:
+    """The sums of all rows of a table together."""
+    with house.database.connect() as connection:
+        return sum((Summary.from_bytes(each).sums for each in connection.scalars(select(table.c.sums))), np.zeros(()))
+
+
+def shown(house: House) -> list[tuple[int, bool, str]]:
+    """Windows as a report shows them."""
+    with house.database.connect() as connection:
+        found = newest(connection, ("sentiment", 1), load_reference(house.bundle), 30.0, 20)
+    return [(window.rows, window.open, window.status) for window in found]
 
 
 def test_a_batch_is_cut_into_windows_of_exactly_the_rows_set(house: House) -> None:
     house.writer().write(house.usual(250, "a"))
 
     assert [(rows, is_open) for rows, is_open, _ in rows_of(house)] == [(100, False), (100, False), (50, True)]
-    assert profiled(house) == 250
+    assert counted(house) == 250
 
 
-def test_an_open_window_is_scored_as_soon_as_it_has_fifty_rows(house: House) -> None:
+def test_an_open_window_is_scored_for_who_asks_as_soon_as_it_has_fifty_rows(house: House) -> None:
     writer = house.writer()
     writer.write(house.novel(49, "a"))
-    before = rows_of(house)
+    before = shown(house)
     writer.write(house.novel(1, "b"))
 
     assert before == [(49, True, "insufficient")]
-    assert rows_of(house) == [(50, True, "drift")]
+    assert shown(house) == [(50, True, "drift")]
+    assert rows_of(house) == [(50, True, "insufficient")], "nothing is scored while it grows"
 
 
 def test_a_new_process_goes_on_with_the_open_window(house: House) -> None:
@@ -46,8 +68,18 @@ def test_a_new_process_goes_on_with_the_open_window(house: House) -> None:
     after.resume()
     after.write(house.usual(30, "b"))
 
-    assert rows_of(house) == [(90, True, "ok")]
-    assert profiled(house) == 90
+    assert shown(house) == [(90, True, "ok")]
+    assert counted(house) == 90
+
+
+def test_windows_and_periods_hold_the_same_sums(house: House) -> None:
+    writer = house.writer()
+    for turn, rows in enumerate((250, 1, 90)):
+        house.now += 50
+        writer.write(house.usual(rows, f"{turn}-", seed=turn))
+
+    assert summed(house, windows) == pytest.approx(summed(house, periods))
+    assert counted(house) == 341
 
 
 def test_two_processes_on_one_window_count_every_row_once(house: House) -> None:
@@ -56,7 +88,7 @@ def test_two_processes_on_one_window_count_every_row_once(house: House) -> None:
         one.write(house.usual(20, f"one{turn}"))
         two.write(house.usual(30, f"two{turn}"))
 
-    assert sum(rows for rows, _, _ in rows_of(house)) == profiled(house) == 300
+    assert sum(rows for rows, _, _ in rows_of(house)) == counted(house) == 300
 
 
 def test_versions_have_windows_of_their_own(house: House) -> None:
@@ -92,6 +124,20 @@ def test_only_the_newest_records_and_windows_are_kept(house: House) -> None:
     assert len(rows_of(house)) <= 4
 
 
+def test_a_record_says_how_typical_its_embedding_is(house: House) -> None:
+    usual = house.usual(20, "a")
+    alone = bundles.predictions(bundles.wordpieces(house.bundles), ["x"], prefix="c")
+    house.writer().write([*usual, replace(alone[0], embedding=None)])
+
+    with house.database.connect() as connection:
+        rows = connection.execute(select(records.c.id, records.c.typicality)).all()
+    typical = {row.id: row.typicality for row in rows}
+    known = load_reference(house.bundle).typicality(derive(usual, Seen()))
+    assert typical["c0"] is None
+    assert [typical[record.id] for record in usual] == pytest.approx(known)
+    assert len(set(known)) > 10
+
+
 def test_an_id_that_comes_twice_costs_nothing_else(house: House) -> None:
     house.writer().write([*house.usual(5, "a"), *house.usual(5, "a"), *house.usual(5, "b")])
 
@@ -117,8 +163,8 @@ def test_a_failed_batch_leaves_nothing_behind_and_the_next_one_is_right(house: H
         writer.write([good, broken])
     writer.write(house.usual(10, "c"))
 
-    assert rows_of(house) == [(70, True, "ok")]
-    assert profiled(house) == 70
+    assert shown(house) == [(70, True, "ok")]
+    assert counted(house) == 70
 
 
 def test_a_window_that_was_rolled_back_is_forgotten_even_when_its_number_is_given_again(house: House) -> None:
@@ -130,7 +176,7 @@ def test_a_window_that_was_rolled_back_is_forgotten_even_when_its_number_is_give
     writer.write(house.usual(10, "d"))
 
     assert [rows for rows, _, _ in rows_of(house)] == [60, 10]
-    assert profiled(house) == 70
+    assert counted(house) == 70
 
 
 def test_a_model_whose_bundle_is_gone_is_profiled_but_not_scored(house: House) -> None:
@@ -171,7 +217,7 @@ def test_postgresql_takes_the_same_path(house: House) -> None:
         one.write([*house.novel(20, "c"), *house.novel(20, "c")])
 
         assert len(raised) == 1
-        assert sum(rows for rows, _, _ in rows_of(house)) == profiled(house) == 290
+        assert sum(rows for rows, _, _ in rows_of(house)) == counted(house) == 290
         house.database.dispose()
 
 
@@ -182,4 +228,4 @@ def test_a_window_that_two_processes_fill_holds_exactly_the_rows_set(house: Hous
     one.write(house.usual(30, "c"))
 
     assert [(rows, is_open) for rows, is_open, _ in rows_of(house)] == [(100, False), (20, True)]
-    assert profiled(house) == 120
+    assert counted(house) == 120
