@@ -92,7 +92,10 @@ class Evidence(Part):
         """Numbers and embedding directions in standard deviations from the evaluation rows; (rows, len(names))."""
         numbers = [np.nan_to_num((rows.numbers[name] - mean) / spread) for name, (mean, spread) in self.numbers.items()]
         axes, middle = self.projection
-        whitened = (rows.embedding @ axes - middle).astype(np.float64)  # (rows, directions)
+        if rows.embedding.shape[1] != len(axes):  # a session that answers none: as if every text were the usual one
+            whitened = np.zeros((len(rows), len(middle)))
+        else:
+            whitened = (rows.embedding @ axes - middle).astype(np.float64)  # (rows, directions)
         position: Floats = np.clip(np.column_stack([*numbers, whitened]), -_MOST, _MOST)
         return position
 

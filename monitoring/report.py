@@ -6,6 +6,7 @@ Before: `standing`; after: serving, the command line, demos. Limits: an old bund
 reference, and its report no explanation.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Engine
 
 from monitoring import alerts, attribution, contracts, detectors, explanation, trends
 from monitoring.alerts import Alert
+from monitoring.appraisal import appraise
 from monitoring.calibration import MIN_ROWS
 from monitoring.reference import Reference, load_reference
 from monitoring.standing import Standing, newest
@@ -53,6 +55,8 @@ def drift_report(
         rows = newest(connection, key, reference, budget_days, trends.SHOWN_WINDOWS)
         scored = [row for row in rows if row.status != "insufficient"]
         alarm, periods = _alarm(connection, key, reference, budget_days, scored)
+        detector, _ = detectors.read(connection, key, reference.layout.width)
+        accuracy = appraise(connection, key, detector, reference, time.time())
         ids = list(asked.window_ids) if asked else [scored[-1].id] if scored else []
         window = trends.merged(connection, reference, ids) if ids else Summary.empty(reference.layout.width)
     drifted = [row for row in scored if row.status == "drift"]
@@ -70,7 +74,7 @@ def drift_report(
         "periods": periods,
         "distributions": [asdict(one) for one in attribution.distributions(reference, window)] if ids else [],
         "contracts": [asdict(breach) | {"message": breach.message} for breach in contracts.breaches(window, reference)],
-        "accuracy": None,
+        "accuracy": None if accuracy is None else accuracy.document(),
         "attribution": found,
         "alerts": [a.document() for a in unresolved],
     }

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from monitoring import kept, periods, profiles, relabel, windows
+from monitoring import kept, periods, profiles, random_stream, relabel, windows
 from monitoring.calibration import MIN_ROWS
 from monitoring.closing import Raised, close
 from monitoring.features import Rows, Seen, derive
@@ -164,7 +164,15 @@ class Writer:
             start = part.stop
         for period, summary in sums.items():
             periods.add(connection, batch.key, period, summary)
+        self._draw(connection, batch)
         return raised
+
+    def _draw(self, connection: Connection, batch: Batch) -> None:
+        """Some of the records for labels that tell the true accuracy."""
+        ids, known = [record.id for record in batch.records], batch.reference.document.accuracy
+        chances = None if known is None else known.chances(batch.rows).tolist()
+        per_day = self._settings.random_labels_per_day
+        random_stream.draw(connection, ids, chances, batch.key[0], per_day, self._clock())
 
     def _grow(self, connection: Connection, batch: Batch, part: slice, grown: Window) -> Raised:
         """Keep a part of a batch with the window that it is in now."""
@@ -184,10 +192,13 @@ class Writer:
 
     def _close(self, connection: Connection, window: Window) -> Raised:
         key = (window.model, window.version)
-        verdict, raised = close(connection, window, self._reference(key), self._settings, self._clock())
-        self._metrics.scored(window.model, verdict.window.features)
+        closed = close(connection, window, self._reference(key), self._settings, self._clock())
+        self._metrics.scored(window.model, closed.verdict.window.features)
+        if closed.appraisal is not None:
+            self._metrics.estimated(window.model, closed.appraisal.estimate)
+            self._metrics.labelled(window.model, closed.appraisal.measured)
         self._remember(key, None)
-        return raised
+        return closed.raised
 
     def _remember(self, key: Key, window: Window | None) -> None:
         if window is None:

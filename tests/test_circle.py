@@ -88,10 +88,12 @@ def test_held_out_headlines_raise_no_alert_and_movie_reviews_do(world: World, se
         told = json.loads(tidegate("drift", name, "--json", "--home", world.home).stdout)
         assert (told["status"], told["alert"]) == ("drift", True)
         queued = json.loads(tidegate("relabel", "list", name, "--json", "--home", world.home).stdout)
-        assert len(queued) == 50
-        assert {item["text"] for item in queued} <= set(reviews)
+        drifted = [item for item in queued if item["reason"] == "drift"]
+        assert len(drifted) == 50
+        assert {item["text"] for item in drifted} <= set(reviews)
+        assert {item["reason"] for item in queued} <= {"drift", "random"}
         alerts = json.loads(tidegate("alerts", "list", "--json", "--home", world.home).stdout)
-        assert [alert["model"] for alert in alerts].count(name) == 1
+        assert [(alert["model"], alert["kind"]) for alert in alerts].count((name, "drift")) == 1
 
 
 def test_labels_come_back_from_label_studio(world: World, server: Server, tmp_path: Path) -> None:
