@@ -19,6 +19,7 @@ from monitoring.reference import Reference
 from monitoring.windows import Key
 
 LABEL_SECONDS = 7 * 86_400.0
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,10 @@ class Appraisal:
     measured: Measured
 
     def document(self) -> dict[str, Any]:
-        """As JSON takes it: the estimate, and what labels say under `labelled`."""
-        return asdict(self.estimate) | {"labelled": asdict(self.measured) | {"trusted": self.measured.trusted}}
+        """As JSON takes it: the estimate, and what labels say under `labelled`; the last digits depend on the process."""
+        labelled = asdict(self.measured) | {"trusted": self.measured.trusted}
+        said = asdict(self.estimate) | {"labelled": labelled}
+        return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in said.items()}
 
 
 def appraise(
