@@ -30,7 +30,7 @@ class Appraisal:
     measured: Measured
 
     def document(self) -> dict[str, Any]:
-        """As JSON takes it: the estimate, and what labels say under `labelled`; the last digits depend on the process."""
+        """As JSON takes it: the estimate, and what labels say; rounded, since last digits depend on the process."""
         labelled = asdict(self.measured) | {"trusted": self.measured.trusted}
         said = asdict(self.estimate) | {"labelled": labelled}
         return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in said.items()}
