@@ -32,8 +32,10 @@ def database(request: pytest.FixtureRequest) -> Iterator[Engine]:
         return
     with postgres.server() as url:
         engine = store.open_database(url)
-        yield engine
-        engine.dispose()
+        try:
+            yield engine
+        finally:
+            engine.dispose()
 
 
 def clear(database: Engine) -> None:

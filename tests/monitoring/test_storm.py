@@ -41,7 +41,7 @@ from tidegate.bundle_store import BundleStore
 from tidegate.settings import Settings
 
 home, url, me, endless = Path(sys.argv[1]), sys.argv[2], sys.argv[3], len(sys.argv) > 4
-settings = Settings(home=home, database_url=url, keep_records=1_000_000, workers=4)
+settings = Settings(home=home, database_url=url, keep_records=1_000_000, window_rows=200, workers=4)
 kept = BundleStore(settings.bundles_dir)
 rows = bundles.predictions(kept.load("sentiment"), bundles.headlines(16, int(me)))
 job = MonitoringJob(store.open_database(settings.state_url), kept, settings, CollectorRegistry())
@@ -86,8 +86,10 @@ def opened(house: House, dialect: str) -> Iterator[tuple[str, Engine]]:
         return
     with postgres.server() as url:
         database = store.open_database(url)
-        yield url, database
-        database.dispose()
+        try:
+            yield url, database
+        finally:
+            database.dispose()
 
 
 def counts(database: Engine) -> tuple[int, int, int]:
