@@ -88,7 +88,7 @@ def test_every_error_has_words_for_visitors_and_only_faults_of_the_text_are_quot
 
     assert message[0].isupper()
     assert message.endswith(".")
-    assert ("secret" in message.lower()) == (kind in (errors.InvalidInput, errors.PayloadTooLarge))
+    assert ("secret" in message.lower()) == issubclass(kind, errors.InvalidInput | errors.PayloadTooLarge)
 
 
 def test_a_full_queue_says_when_to_come_back() -> None:
