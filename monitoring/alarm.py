@@ -1,11 +1,12 @@
 """The alarm: when drifted windows are worth a person's attention, given how many false alarms that person can bear.
 
 The budget is stated in time (one false alarm in so many days), and each closed window may spend as much of it as time
-has passed since the one before: so the rate holds whatever the traffic. Half goes to the rule for sudden changes (two
-of the last three windows beyond the calibrated limit), half to a window that forgets slowly, in which a small change
-adds up (an exponentially weighted mean of all sums, not of scores: its direction is kept). Contracts need neither.
+has passed since the one before: so the rate holds whatever the traffic. A third of it goes to two of the last three
+windows beyond the calibrated limit; a third each to windows that forget, exponentially weighted means of all sums (not
+of scores: their direction is kept): one of some three windows, which sees at once what is overwhelming, and one of
+some twenty, in which a small change adds up. Contracts need none of it.
 Pure: state in, state and verdict out, so that a database, a file of past inputs and a simulation run the same rule.
-Before: `drift`, `contracts`; after: `writer`, `backfill`. Sources: Lowry et al. 1992; Westfall & Young 1993.
+Before: `drift`, `contracts`; after: `closing`, `backfill`. Sources: Lowry et al. 1992; Westfall & Young 1993.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from monitoring.calibration import FORGET, MIN_ROWS, SETTLED
+from monitoring.calibration import MIN_ROWS, RECENT, SETTLED, SLOW
 from monitoring.contracts import Breach, breaches
 from monitoring.drift import WindowScore, score
 from monitoring.reference import Reference
@@ -24,7 +25,8 @@ DAY_SECONDS = 86_400.0
 _HIGHEST_RATE, _LOWEST_RATE = 0.1, 1e-6  # what calibration knows
 _PACE = 0.1  # of the mean time between windows: it remembers some 20
 
-Cause = Literal["window", "slow", "contract"]
+Cause = Literal["window", "recent", "slow", "contract"]
+_RULES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,53 @@ class Verdict:
         alarm: whether there is drift, confirmed; it goes on being true while it lasts.
         causes: which rules say so.
         window: the window against the reference.
-        slow: the window that forgets, against the reference.
+        recent: the window that forgets quickly, against the reference ...
+        slow: ... and the one that forgets slowly.
         breaches: contracts that the window breaks.
-        rate: false alarms a window that the budget allowed each of the two rules.
+        rate: false alarms a window that the budget allowed each of the three rules.
     """
 
     alarm: bool
     causes: tuple[Cause, ...]
     window: WindowScore
+    recent: WindowScore
     slow: WindowScore
     breaches: tuple[Breach, ...]
     rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A window that forgets.
+
+    Attributes:
+        forget: share of what it holds that each new window takes the place of.
+        summary: the sum of its windows, each by its weight; None before the first.
+        squares: the sum of their rows, each by its squared weight.
+    """
+
+    forget: float
+    summary: Summary | None = None
+    squares: float = 0.0
+
+    @property
+    def worth(self) -> float:
+        """Independent rows that it is worth: (sum of weights)^2 / sum of squared weights."""
+        return self.summary.rows**2 / self.squares if self.summary is not None and self.squares else 0.0
+
+    def after(self, window: Summary) -> Self:
+        """With one more window."""
+        keep = 1.0 - self.forget
+        summary = window if self.summary is None else self.summary.scaled(keep) + window
+        return replace(self, summary=summary, squares=self.squares * keep**2 + window.rows)
+
+    def judge(self, reference: Reference, rate: float) -> WindowScore:
+        """Hold it against the reference."""
+        if self.summary is None or not self.worth or not reference.calibrated:
+            return WindowScore("insufficient")
+        typical = self.squares * self.forget * (2.0 - self.forget)  # rows of the windows that it is fed with
+        limit = reference.calibration.memory_limit(self.forget, typical, rate)
+        return score(self.summary, reference, limit, worth=self.worth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +92,14 @@ class Detector:
 
     Attributes:
         drifted: of the last two windows, whether each was beyond its limit, oldest first.
-        slow: the window that forgets ...
-        squares: ... and the sum of its windows' squared weights by their rows, for what it is worth.
+        recent, slow: the windows that forget.
         windows: closed so far.
         pace: mean seconds from one window to the next; 0 before the first.
     """
 
     drifted: tuple[bool, ...] = ()
-    slow: Summary | None = None
-    squares: float = 0.0
+    recent: Memory = Memory(RECENT)
+    slow: Memory = Memory(SLOW)
     windows: int = 0
     pace: float = 0.0
 
@@ -80,18 +117,20 @@ class Detector:
         after = self._with(summary, seconds)
         rate = after.rate(budget_days)
         window = score(summary, reference, limit_of(reference, summary.rows, rate))
-        slow = after._score_slow(reference, rate)
+        recent, slow = after._judge(after.recent, reference, rate), after._judge(after.slow, reference, rate)
         drifted = (*self.drifted, window.status == "drift")[-CONFIRM_WINDOWS:]
         broken = breaches(summary, reference)
         causes: list[Cause] = ["window"] if sum(drifted) >= CONFIRM_DRIFTED else []
+        causes += ["recent"] if recent.status == "drift" else []
         causes += ["slow"] if slow.status == "drift" else []
+        alarm = bool(causes)
         causes += ["contract"] if broken else []
-        verdict = Verdict(causes not in ([], ["contract"]), tuple(causes), window, slow, broken, rate)
+        verdict = Verdict(alarm, tuple(causes), window, recent, slow, broken, rate)
         return replace(after, drifted=drifted[1 - CONFIRM_WINDOWS :]), verdict
 
     def rate(self, budget_days: float) -> float:
-        """False alarms a window that each of the two rules may raise at this pace."""
-        share = min(self.pace, DAY_SECONDS) / (budget_days * DAY_SECONDS) / 2.0
+        """False alarms a window that each of the three rules may raise at this pace."""
+        share = min(self.pace, DAY_SECONDS) / (budget_days * DAY_SECONDS) / _RULES
         return float(np.clip(share, _LOWEST_RATE, _HIGHEST_RATE))
 
     def renewed(self) -> Self:
@@ -99,28 +138,30 @@ class Detector:
         return type(self)(pace=self.pace)
 
     def document(self) -> dict[str, Any]:
-        """As JSON takes it, but for `slow`, which is stored as bytes."""
-        return {"drifted": list(self.drifted), "squares": self.squares, "windows": self.windows, "pace": self.pace}
+        """As JSON takes it, but for the sums of the windows that forget, which are stored as bytes."""
+        squares = {"recent": self.recent.squares, "slow": self.slow.squares}
+        return {"drifted": list(self.drifted), "squares": squares, "windows": self.windows, "pace": self.pace}
 
     @classmethod
-    def load(cls, document: dict[str, Any], slow: bytes | None) -> Self:
-        """What `document` and `slow.to_bytes()` were made of."""
-        values = document | {"drifted": tuple(document["drifted"])}
-        return cls(slow=None if slow is None else Summary.from_bytes(slow), **values)
+    def load(cls, document: dict[str, Any], recent: Summary | None, slow: Summary | None) -> Self:
+        """What `document` and the two sums were made of."""
+        squares = document["squares"]
+        return cls(
+            drifted=tuple(document["drifted"]),
+            recent=Memory(RECENT, recent, squares["recent"]),
+            slow=Memory(SLOW, slow, squares["slow"]),
+            windows=document["windows"],
+            pace=document["pace"],
+        )
 
     def _with(self, summary: Summary, seconds: float) -> Self:
-        keep = 1.0 - FORGET
-        slow = summary if self.slow is None else self.slow.scaled(keep) + summary
         pace = seconds if not self.windows else self.pace + _PACE * (seconds - self.pace)
-        squares = self.squares * keep**2 + summary.rows
-        return replace(self, slow=slow, squares=squares, windows=self.windows + 1, pace=pace)
+        recent, slow = self.recent.after(summary), self.slow.after(summary)
+        return replace(self, recent=recent, slow=slow, windows=self.windows + 1, pace=pace)
 
-    def _score_slow(self, reference: Reference, rate: float) -> WindowScore:
-        if self.slow is None or not self.slow.rows or self.windows <= SETTLED or not reference.calibrated:
-            return WindowScore("insufficient")
-        typical = self.squares * FORGET * (2.0 - FORGET)  # rows of the windows that it is fed with
-        limit = reference.calibration.slow_limit(typical, rate)
-        return score(self.slow, reference, limit, worth=self.slow.rows**2 / self.squares)
+    def _judge(self, memory: Memory, reference: Reference, rate: float) -> WindowScore:
+        settled = self.windows > SETTLED[memory.forget]
+        return memory.judge(reference, rate) if settled else WindowScore("insufficient")
 
 
 def limit_of(reference: Reference, rows: float, rate: float) -> float:

@@ -40,9 +40,9 @@ def appraise(
     connection: Connection, key: Key, detector: Detector, reference: Reference, now: float
 ) -> Appraisal | None:
     """What is known at a moment (Unix seconds); None before the first window, or where nothing can estimate."""
-    if detector.slow is None or not detector.squares:
+    if detector.slow.summary is None:
         return None
-    estimate = reference.estimate(detector.slow, worth=detector.slow.rows**2 / detector.squares)
+    estimate = reference.estimate(detector.slow.summary, worth=detector.slow.worth)
     if estimate is None:
         return None
     checks = labelled.read(connection, *key, since=now - LABEL_SECONDS, until=now)

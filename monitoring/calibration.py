@@ -27,8 +27,8 @@ LIMITED = 6  # sizes of windows; the last size is for slow windows, which rememb
 WORLDS, STREAM = 150, 48  # streams, and windows of each: 7,200 windows a size
 MAX_DOCUMENTS = 2_000  # more would cost time and move limits by under 1 %
 SEED = 20_261
-FORGET = 0.1  # of the slow window: it remembers some 19 windows
-SETTLED = 3  # windows after which the slow one is judged
+RECENT, SLOW = 0.5, 0.1  # what windows that forget forget at each step: they remember 3 and 19 windows
+SETTLED = {RECENT: 0, SLOW: 3}  # windows after which they are judged
 _RARE = 3  # occurrences from which on the bootstrap can be left to itself; redrawing more would forget their world
 _EXACT = 1_000  # rows of windows that are drawn one by one; counts of larger ones are nearly normal
 _CHUNK = 25  # worlds at a time: 25 x 48 x 800 sums are 8 MB
@@ -39,7 +39,7 @@ class Calibration(Part):
     """The null distribution, a small grid; empty where there were too few documents.
 
     Attributes of grids: `mean[size][feature]` and `deviation[size][feature]` of the distances of drift-free windows;
-    `window[size][rate]` and `slow[size][rate]` are limits of the family's surprise for a rate of alarms per window.
+    `window[size][rate]`, `recent` and `slow` are limits of the family's surprise for a rate of alarms per window.
     """
 
     documents: int = Field(0, description="Held-out rows behind it.")
@@ -49,6 +49,7 @@ class Calibration(Part):
     mean: tuple[tuple[float, ...], ...] = ()
     deviation: tuple[tuple[float, ...], ...] = ()
     window: tuple[tuple[float, ...], ...] = ()
+    recent: tuple[tuple[float, ...], ...] = ()
     slow: tuple[tuple[float, ...], ...] = ()
 
     def surprise(self, distances: Floats, rows: float) -> Floats:
@@ -66,9 +67,9 @@ class Calibration(Part):
         """Surprise that two of three windows exceed at most `rate` times a window without drift."""
         return self._limit(self.window, rows, rate)
 
-    def slow_limit(self, rows: float, rate: float) -> float:
-        """The same of the slow window, `rows` being those of the windows that it is fed with."""
-        return self._limit(self.slow, rows, rate)
+    def memory_limit(self, forget: float, rows: float, rate: float) -> float:
+        """The same of a window that forgets, `rows` being those of the windows that it is fed with."""
+        return self._limit(self.recent if forget == RECENT else self.slow, rows, rate)
 
     def _limit(self, table: Sequence[Sequence[float]], rows: float, rate: float) -> float:
         limits = self._at(table, rows)
@@ -106,46 +107,48 @@ def calibrate(documents: NDArray[np.float32], layout: Layout, distances: Distanc
         mean=tuple(tuple(mean.tolist()) for mean, _ in moments),
         deviation=tuple(tuple(deviation.tolist()) for _, deviation in moments),
     )
-    windows, slows = [], []
-    for size, one in zip(SIZES[:LIMITED], sampled, strict=False):
-        windows.append(_window_limits(layout.family(grid.surprise(one.alone, size))))
-        worth = enumerate(remembered(size, STREAM))
-        steps = [layout.family(grid.surprise(one.slow[:, step], rows)) for step, rows in worth]
-        slows.append(_slow_limits(np.stack(steps, axis=1)))
-    return grid.model_copy(update={"window": tuple(windows), "slow": tuple(slows)})
+    judged = list(zip(SIZES[:LIMITED], sampled, strict=False))
+    windows = tuple(_window_limits(layout.family(grid.surprise(one.alone, size))) for size, one in judged)
+    recent, slow = (
+        tuple(_memory_limits(grid, layout, one.memories[forget], forget, size) for size, one in judged)
+        for forget in (RECENT, SLOW)
+    )
+    return grid.model_copy(update={"window": windows, "recent": recent, "slow": slow})
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
-    """Distances of drift-free windows, each (WORLDS, STREAM, features): alone, and of the slow window after each."""
+    """Distances of drift-free windows, each (WORLDS, STREAM, features): alone, and of those that forget after each."""
 
     alone: Floats
-    slow: Floats
+    memories: dict[float, Floats]
 
 
 def _sample(worlds: "Worlds", distances: Distances, size: int) -> _Sampled:
-    alone, slow = [], []
-    weight = np.cumsum((1.0 - FORGET) ** np.arange(STREAM))
+    alone: list[Floats] = []
+    memories: dict[float, list[Floats]] = {RECENT: [], SLOW: []}
     for first in range(0, WORLDS, _CHUNK):
         sums = worlds.windows(slice(first, first + _CHUNK), size)  # (_CHUNK, STREAM, width)
         alone.append(distances.of(np.float64(size), sums))
-        slow.append(distances.of(size * weight, forgetting(sums)))
-    return _Sampled(np.concatenate(alone), np.concatenate(slow))
+        for forget, found in memories.items():
+            rows = size * np.cumsum((1.0 - forget) ** np.arange(STREAM))
+            found.append(distances.of(rows, _forgetting(sums, forget)))
+    return _Sampled(np.concatenate(alone), {forget: np.concatenate(found) for forget, found in memories.items()})
 
 
-def forgetting(sums: Floats) -> Floats:
-    """The slow window after each of a stream's windows, both (..., STREAM, width)."""
+def _forgetting(sums: Floats, forget: float) -> Floats:
+    """A window that forgets after each of a stream's windows, both (..., STREAM, width)."""
     kept = sums.copy()
     for step in range(1, sums.shape[-2]):
-        kept[..., step, :] += (1.0 - FORGET) * kept[..., step - 1, :]
+        kept[..., step, :] += (1.0 - forget) * kept[..., step - 1, :]
     return kept
 
 
-def remembered(size: float, steps: int) -> list[float]:
-    """Rows that a slow window is worth after each of `steps` windows: (sum of weights)^2 / sum of squared weights."""
-    weights = (1.0 - FORGET) ** np.arange(steps)
+def _remembered(size: float, forget: float) -> Floats:
+    """Rows that it is worth after each window, (STREAM,): (sum of weights)^2 / sum of squared weights."""
+    weights = (1.0 - forget) ** np.arange(STREAM)
     worth: Floats = size * np.cumsum(weights) ** 2 / np.cumsum(weights**2)
-    return list(worth.tolist())
+    return worth
 
 
 def standardised(distances: Floats, mean: Floats, deviation: Floats) -> Floats:
@@ -224,12 +227,18 @@ def _window_limits(surprise: Floats) -> tuple[float, ...]:
     return _invert(candidates, rates, _SEEN / surprise.size)
 
 
-def _slow_limits(surprise: Floats) -> tuple[float, ...]:
-    """Limit for each of RATES, from the surprise of slow windows (worlds, stream): an alarm is a step across it."""
+def _memory_limits(grid: Calibration, layout: Layout, distances: Floats, forget: float, size: int) -> tuple[float, ...]:
+    """Limit for each of RATES, from distances (worlds, stream, features) of a window that forgets.
+
+    An alarm is a step across the limit.
+    """
+    steps = enumerate(_remembered(size, forget).tolist())
+    found = np.stack([layout.family(grid.surprise(distances[:, step], rows)) for step, rows in steps], axis=1)
+    surprise = found[:, SETTLED[forget] :]  # (worlds, steps)
     candidates = _candidates(surprise)
-    before, after = surprise[:, SETTLED - 1 : -1], surprise[:, SETTLED:]
-    steps = [((after > limit) & (before <= limit)).mean() for limit in candidates]
-    return _invert(candidates, np.array(steps), _SEEN / after.size)
+    before = np.pad(surprise[:, :-1], ((0, 0), (1, 0)), constant_values=-np.inf)
+    rates = np.array([((surprise > limit) & (before <= limit)).mean() for limit in candidates])
+    return _invert(candidates, rates, _SEEN / surprise.size)
 
 
 def _candidates(surprise: Floats) -> Floats:

@@ -14,13 +14,14 @@ from tidegate.store import detectors as table
 def read(connection: Connection, key: tuple[str, int], width: int) -> tuple[Detector, float | None]:
     """The state of a model version, and when its last window was closed, in Unix seconds; None before the first.
 
-    A slow window of another width belongs to another reference, and is forgotten.
+    A window of another width belongs to another reference, and is forgotten.
     """
     found = connection.execute(select(table).where(table.c.model == key[0], table.c.version == key[1])).one_or_none()
     if found is None:
         return Detector(), None
-    detector = Detector.load(found.document, found.slow)
-    if detector.slow is not None and len(detector.slow.sums) != width:
+    recent, slow = (None if sums is None else Summary.from_bytes(sums) for sums in (found.recent, found.slow))
+    detector = Detector.load(found.document, recent, slow)
+    if slow is not None and len(slow.sums) != width:
         detector = detector.renewed()
     return detector, float(found.closed_at)
 
@@ -28,13 +29,16 @@ def read(connection: Connection, key: tuple[str, int], width: int) -> tuple[Dete
 def write(connection: Connection, key: tuple[str, int], detector: Detector, closed_at: float) -> None:
     """Replace the state of a model version."""
     connection.execute(delete(table).where(table.c.model == key[0], table.c.version == key[1]))
-    slow: Summary | None = detector.slow
+    recent, slow = (
+        None if memory.summary is None else memory.summary.to_bytes() for memory in (detector.recent, detector.slow)
+    )
     connection.execute(
         insert(table).values(
             model=key[0],
             version=key[1],
             closed_at=closed_at,
             document=detector.document(),
-            slow=None if slow is None else slow.to_bytes(),
+            recent=recent,
+            slow=slow,
         )
     )

@@ -60,6 +60,8 @@ def _drift(connection: Connection, key: Key, window_id: int, verdict: Verdict) -
         # A window that is back to normal confirms the two before it, and has nothing of its own to show.
         features: list[dict[str, Any]] = next((row.features for row in reversed(last) if row.status == "drift"), [])
         what = f"inputs drifted in {len(drifted)} of the last {CONFIRM_WINDOWS} windows"
+    elif "recent" in verdict.causes:
+        features, what = verdict.recent.document(), "inputs have drifted far"
     else:
         features, what = verdict.slow.document(), "inputs have drifted slowly"
     shown = [

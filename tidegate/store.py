@@ -117,6 +117,7 @@ detectors = Table(
     Column("version", Integer, primary_key=True),
     Column("closed_at", Float(53), nullable=False),  # when the last window was closed
     Column("document", JSON, nullable=False),  # `monitoring.alarm.Detector`
+    Column("recent", LargeBinary),
     Column("slow", LargeBinary),
 )
 

@@ -71,7 +71,7 @@ def test_the_same_seed_gives_the_same_calibration_and_it_survives_json() -> None
 
     assert one == two
     assert Calibration.model_validate_json(one.model_dump_json()) == one
-    assert [len(row) for row in (*one.window, *one.slow)] == [len(RATES)] * (len(one.window) + len(one.slow))
+    assert [len(row) for row in (*one.window, *one.recent, *one.slow)] == [len(RATES)] * 3 * len(one.window)
 
 
 def test_too_few_held_out_rows_calibrate_nothing() -> None:

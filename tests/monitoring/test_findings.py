@@ -23,7 +23,7 @@ def score(*surprises: float, limit: float = 3.0) -> WindowScore:
 
 def verdict(*causes: Cause, slow: WindowScore = CALM, breaches: tuple[Breach, ...] = ()) -> Verdict:
     drift = [cause for cause in causes if cause != "contract"]
-    return Verdict(bool(drift), causes, CALM, slow, breaches, 0.001)
+    return Verdict(bool(drift), causes, CALM, CALM, slow, breaches, 0.001)
 
 
 def close(state: State, scored: WindowScore) -> None:

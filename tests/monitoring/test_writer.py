@@ -189,11 +189,11 @@ def test_a_model_whose_bundle_is_gone_is_profiled_but_not_scored(house: House) -
 def test_a_drifted_pair_of_windows_queues_distinct_texts(house: House) -> None:
     twice = [*house.novel(100, "a"), *house.novel(100, "a")]
     renamed = [replace(r, id=str(i)) for i, r in enumerate(twice)]
-    contract, alert = house.writer().write(renamed)
+    alert, contract = house.writer().write(renamed)
 
     assert (contract.kind, contract.relabel_items_queued) == ("contract", 0), "texts that come twice"
     assert alert.relabel_items_queued == 10
-    assert alert.message.startswith("sentiment/1: inputs drifted in 2 of the last 3 windows: ")
+    assert alert.message.startswith("sentiment/1: inputs have drifted far: ")
     with house.database.connect() as connection:
         items = connection.execute(select(relabel_items)).all()
     assert len({item.text for item in items}) == 10
