@@ -63,3 +63,10 @@ def test_the_generated_pages_say_what_the_code_says() -> None:
 def test_no_page_loads_or_names_a_machine_path() -> None:
     for page in PAGES:
         assert not re.search(r"(/work/|/root/|/home/[a-z])", page.read_text()), page.name
+
+
+def test_the_page_of_the_architecture_names_every_file_of_monitoring() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    files = {file.stem for file in (ROOT / "monitoring").glob("*.py")} - {"__init__"}
+
+    assert files == {name for name in files if f"`{name}`" in page}
