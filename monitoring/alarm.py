@@ -22,7 +22,10 @@ from monitoring.summary import Summary
 
 CONFIRM_WINDOWS, CONFIRM_DRIFTED = 3, 2
 DAY_SECONDS = 86_400.0
-_HIGHEST_RATE, _LOWEST_RATE = 0.1, 1e-6  # what calibration knows
+_HIGHEST_RATE, _LOWEST_RATE = (
+    0.1,
+    1e-7,
+)  # what calibration knows; the lowest is a window a second, `spacing` allows less
 _PACE = 0.1  # of the mean time between windows: it remembers some 20
 
 Cause = Literal["window", "recent", "slow", "contract"]

@@ -22,7 +22,7 @@ from tidegate.bundle import Part
 MIN_DOCUMENTS = 50  # below it nobody knows what is normal
 MIN_ROWS = 50  # below it a window shows nothing that could be believed
 SIZES = (50, 100, 200, 500, 2_000, 5_000, 1_000_000)  # what lies between is nearly straight in 1 / rows
-RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 1e-5, 1e-6)  # false alarms a window
+RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 1e-5, 1e-6, 1e-7)  # false alarms a window
 LIMITED = 6  # sizes of windows; the last size is for slow windows, which remember many
 WORLDS, STREAM = 150, 48  # streams, and windows of each: 7,200 windows a size
 MAX_DOCUMENTS = 2_000  # more would cost time and move limits by under 1 %

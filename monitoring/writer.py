@@ -2,8 +2,9 @@
 
 A batch is derived first, on its own; then, in one transaction, it is added to the open window and to its minutes, kept
 with its texts, and the windows that are full are judged: so a killed process leaves either all of a batch or nothing.
-A batch is cut where a window is full: windows hold exactly `window_rows` rows. A window whose time is up but that holds
-fewer than 50 rows stays open until it has them, since it could not be judged.
+A batch is cut where a window is full: windows hold exactly `window_rows` rows, or a multiple while a model is so busy
+that `spacing` does not let them close. A window whose time is up but that holds fewer than 50 rows stays open until it
+has them, since it could not be judged.
 Before: `job`, which owns the queue and the thread; after: `closing`, `periods`, `kept`, `sketches`.
 """
 
@@ -24,6 +25,7 @@ from monitoring.metrics import MonitoringMetrics
 from monitoring.periods import Period
 from monitoring.reference import Reference, References
 from monitoring.sketches import Sketches
+from monitoring.spacing import Spacing
 from monitoring.summary import Summary
 from monitoring.tables import take_turn
 from monitoring.windows import Key, Window
@@ -70,6 +72,7 @@ class Writer:
         self._open: dict[Key, Window] = {}  # as this process last saw them
         self._unreadable: set[Key] = set()
         self._seen: dict[Key, Seen] = {}
+        self._spacing: dict[Key, Spacing] = {}
         self._rolled_up_at = float("-inf")
 
     def resume(self) -> None:
@@ -154,7 +157,8 @@ class Writer:
         start = 0
         while start < len(batch.records):
             window = self._current(connection, batch, start)
-            part = slice(start, min(start + max(self._settings.window_rows - window.rows, 1), len(batch.records)))
+            room = self._settings.window_rows - window.rows % self._settings.window_rows
+            part = slice(start, min(start + room, len(batch.records)))
             delta = Summary.empty(batch.reference.layout.width)
             rows = batch.rows.part(part.start, part.stop)
             for period, summary in _summaries(batch.reference, rows, [(each, mask[part]) for each, mask in places]):
@@ -178,7 +182,7 @@ class Writer:
         """Keep a part of a batch with the window that it is in now."""
         rows = batch.rows.part(part.start, part.stop)
         kept.keep(connection, grown.id, batch.records[part], rows, batch.typicality[part], self._redact)
-        if grown.rows >= self._settings.window_rows:
+        if grown.rows >= self._settings.window_rows and self._spacing_of(batch.key).open(self._clock()):
             return self._close(connection, grown)
         windows.save(connection, grown)
         self._remember(batch.key, grown)
@@ -192,6 +196,7 @@ class Writer:
 
     def _close(self, connection: Connection, window: Window) -> Raised:
         key = (window.model, window.version)
+        self._spacing_of(key).close(self._clock())
         closed = close(connection, window, self._reference(key), self._settings, self._clock())
         self._metrics.scored(window.model, closed.verdict.window.features)
         if closed.appraisal is not None:
@@ -208,7 +213,13 @@ class Writer:
 
     def _is_due(self, window: Window) -> bool:
         waited = self._clock() - window.started_at
-        return window.rows >= MIN_ROWS and waited >= self._settings.window_seconds
+        full = window.rows >= self._settings.window_rows
+        return (window.rows >= MIN_ROWS and waited >= self._settings.window_seconds) or (
+            full and self._spacing_of((window.model, window.version)).open(self._clock())
+        )
+
+    def _spacing_of(self, key: Key) -> Spacing:
+        return self._spacing.setdefault(key, Spacing(self._settings.window_spacing_seconds))
 
     def _reference(self, key: Key) -> Reference:
         """The version's reference; an empty one, said once, when its bundle cannot be read."""

@@ -135,6 +135,9 @@ class Settings(BaseModel):
     )
     window_rows: int = Field(100, ge=50, description="A monitoring window closes after this many predictions ...")
     window_seconds: float = Field(3_600.0, gt=0, description="... or this long after its first one.")
+    window_spacing_seconds: float = Field(
+        2.0, ge=0, description="Seconds between the windows of a busy model; beyond a burst of 20 they grow larger."
+    )
     keep_records: int = Field(
         10_000, ge=0, description="Newest predictions kept per model with their text, for feedback and relabeling."
     )
