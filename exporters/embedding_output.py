@@ -1,7 +1,7 @@
 """A classifier's second output, `embedding`: what the text is about, for monitoring, whatever the labels make of it.
 
 The mean over a text's tokens (padding left out) of what enters the layer in the middle: drift of the domain shows
-there best, because fine-tuning bends the upper layers towards the labels (docs/explanation/drift.md has the figures).
+there best, because fine-tuning bends the upper layers towards the labels (docs/explanation/drift.md says why).
 After `first_token`, which leaves that layer whole, before `quantize`, whose tools carry the output along; `aligned`
 takes back what int8 does to its mean.
 Limits: attention whose queries, keys and values are dense layers of one tensor, (batch, tokens, hidden), and an input

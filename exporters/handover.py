@@ -1,6 +1,6 @@
 """What the builder of the reference gets from an export: texts and predictions as the server will record them.
 
-After `pipeline` has chosen a variant, which answers everything here; before `monitoring.reference`, which the command
+After `pipeline` has chosen a variant, which answers everything here; before `monitoring.building`, which the command
 line names, because exporters and monitoring do not import each other. Input features come from training texts;
 predictions and embeddings from evaluation texts, because on training texts the model is surer than it will be again;
 what corrupted copies of those do to accuracy is known here alone, where there are labels. Limits: runs on the CPU.

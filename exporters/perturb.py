@@ -30,7 +30,7 @@ _ACCENTED = dict(zip("aeiouycnsz", "áéíóúýçñšž", strict=True))
 def perturbed(rows: Sequence[Row], seed: int) -> list[Row]:
     """Corrupted copies of rows, with their labels: kind after kind, each from hardly visible to hardly readable.
 
-    That order is what `monitoring.accuracy.fit` relies on: it leaves out one kind at a time to see how far the
+    That order is what `monitoring.accuracy_fit` relies on: it leaves out one kind at a time to see how far the
     estimate errs on damage it was not fitted on. Every kind gets the same number of copies, of rows drawn anew. The
     same rows and seed give the same copies; none is empty.
     """

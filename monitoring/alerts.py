@@ -27,6 +27,8 @@ MAX_MESSAGE_CHARS = 2_000
 MAX_FEATURES = 20  # the worst; the windows have them all
 _RANK: dict[str, int] = {"ticket": 0, "page": 1}
 
+CLASSIFIER = "classifier"  # place in an alert's detail of what `explanation` found in texts
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -72,8 +74,9 @@ class Alert:
         return "open" if self.acknowledged_at is None else "acknowledged"
 
     def document(self) -> dict[str, Any]:
-        """The alert as JSON takes it."""
-        return {"state": self.state} | asdict(self)
+        """The alert as JSON takes it, without what was found in callers' texts: receivers and readers get this."""
+        detail = {name: value for name, value in self.detail.items() if name != CLASSIFIER}
+        return {"state": self.state} | asdict(self) | {"detail": detail}
 
 
 _COLUMNS = [table.c[field.name] for field in fields(Alert)]

@@ -2,7 +2,7 @@
 
 Runs once, at the end of an export, in the export environment; `tabular` tables are built the same way. Before:
 `features`; after: `reference`, which reads what is written here.
-Limits: at most 4,000 evaluation rows are bootstrapped; below 50 nothing is calibrated, and every window will be
+Limits: at most 2,000 evaluation rows are bootstrapped; below 50 nothing is calibrated, and every window will be
 called insufficient.
 """
 

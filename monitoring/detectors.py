@@ -1,7 +1,7 @@
 """Detectors: the alarm's state of each model version, in the state database with the windows that led to it.
 
 Read and written in the transaction that closes a window, by whichever process closes it; so it is never ahead of the
-windows nor behind them, and a restart goes on where the last close was. Before: `alarm`; after: `writer`.
+windows nor behind them, and a restart goes on where the last close was. Before: `alarm`; after: `closing`.
 """
 
 from sqlalchemy import Connection, delete, insert, select

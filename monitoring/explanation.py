@@ -13,13 +13,11 @@ from typing import Any
 from sqlalchemy import Engine, select, update
 
 from monitoring import attribution, examples, explain, trends, words
-from monitoring.alerts import Alert
+from monitoring.alerts import CLASSIFIER, Alert
 from monitoring.reference import Reference
 from tidegate.bundle import Bundle
 from tidegate.errors import BundleCorrupt
 from tidegate.store import alerts as alerts_table
-
-_CACHED = "classifier"  # its place in an alert's detail
 
 Document = dict[str, Any]
 
@@ -57,8 +55,8 @@ def classify(database: Engine, bundle: Bundle, alert: Alert) -> Document | None:
 
     None where too few texts are kept, or the bundle has none of its own.
     """
-    if _CACHED in alert.detail:
-        kept: Document | None = alert.detail[_CACHED]
+    if CLASSIFIER in alert.detail:
+        kept: Document | None = alert.detail[CLASSIFIER]
         return kept
     with database.connect() as connection:
         texts = examples.kept_texts(connection, alert.window_ids)
@@ -67,7 +65,7 @@ def classify(database: Engine, bundle: Bundle, alert: Alert) -> Document | None:
     with database.begin() as connection:
         of_alert = alerts_table.c.id == alert.id
         detail = connection.scalar(select(alerts_table.c.detail).where(of_alert).with_for_update()) or {}
-        connection.execute(update(alerts_table).where(of_alert).values(detail=detail | {_CACHED: document}))
+        connection.execute(update(alerts_table).where(of_alert).values(detail=detail | {CLASSIFIER: document}))
     return document
 
 

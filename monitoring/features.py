@@ -198,8 +198,10 @@ def _tokens(row: Encoded) -> NDArray[np.int64]:
 
 def _embeddings(records: Sequence[Record]) -> NDArray[np.float32]:
     """What the graph said of each text; for TF-IDF, which has no hidden state, a random projection of its terms."""
-    vectors = [record.embedding for record in records]
-    if all(vector is not None for vector in vectors):  # one that was not finite was left out
+    known = [record.embedding for record in records if record.embedding is not None]
+    if known:  # sessions leave out what is not finite: the mean of its batch stands in, which moves nothing
+        usual = known[0] if len(known) == len(records) else np.mean(known, axis=0, dtype=np.float32)
+        vectors = [usual if record.embedding is None else record.embedding for record in records]
         return np.array(vectors, dtype=np.float32)
     if "values" in records[0].row.arrays:
         return project([(row.arrays["indices"], row.arrays["values"]) for row in (record.row for record in records)])

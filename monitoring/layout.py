@@ -159,9 +159,11 @@ class Layout:
         return self.bins[block.feature].assign(source[block.feature])
 
     def _embed(self, rows: Rows) -> NDArray[np.float32]:
+        if rows.mapped is not None:
+            return rows.mapped
         if self._kernel is None or not rows.embedding.shape[1]:
             return np.zeros((len(rows), 0 if self._kernel is None else self._kernel.width), dtype=np.float32)
-        return self._kernel.features(rows.embedding) if rows.mapped is None else rows.mapped
+        return self._kernel.features(rows.embedding)
 
 
 class Distances:

@@ -22,7 +22,7 @@ from monitoring.bins import FeatureBins
 from monitoring.calibration import Calibration
 from monitoring.features import Rows, Seen, derive
 from monitoring.kernel import Kernel
-from monitoring.layout import ACCURACY, Block, Distances, Floats, Layout
+from monitoring.layout import ACCURACY, EMBEDDING, Block, Distances, Floats, Layout
 from monitoring.summary import Summary
 from tidegate.bundle import Bundle, Part, first_fault
 from tidegate.bundle_store import BundleStore
@@ -100,7 +100,7 @@ class Reference:
 
     def summarise(self, records: Sequence[Record], seen: Seen) -> Summary:
         """The sums of some records, one or more."""
-        return self.layout.summarise(derive(records, seen))
+        return self.layout.summarise(self.mapped(derive(records, seen)))
 
     def estimate(self, summary: Summary, worth: float | None = None) -> Estimate | None:
         """Accuracy of a window, without labels; None where the reference does not know how.
@@ -117,20 +117,28 @@ class Reference:
         return known.estimate(rows, sums * (rows / summary.rows))
 
     def mapped(self, rows: Rows) -> Rows:
-        """The same rows with what the kernel makes of their embeddings, so that it is computed once."""
-        if self._kernel is None or rows.embedding.shape[1] != self._kernel.dimensions:
+        """The same rows with what the kernel makes of their embeddings, so that it is computed once.
+
+        Rows that have none count as the mean of the reference: they say nothing, so they must not look like drift.
+        """
+        if self._kernel is None:
             return rows
+        if rows.embedding.shape[1] != self._kernel.dimensions:
+            return replace(rows, mapped=np.tile(self._usual(), (len(rows), 1)))
         return replace(rows, mapped=self._kernel.features(rows.embedding))
+
+    def _usual(self) -> NDArray[np.float32]:
+        """The reference's mean in the kernel's space, (width,)."""
+        block = self.layout.block(EMBEDDING)
+        return (self.summary.sums[block.place] / self.rows[block.place]).astype(np.float32)
 
     def typicality(self, rows: Rows) -> Floats:
         """How usual each row's embedding is, (rows,): its mean kernel with the reference, in [-1, 1]; 0 without."""
         features = (rows if rows.mapped is not None else self.mapped(rows)).mapped
         if features is None:
             return np.zeros(len(rows))
-        block = self.layout.block("embedding")
-        mean = (self.summary.sums[block.place] / self.rows[block.place]).astype(np.float32)
         # Not `@`, whose threads cost more than it does.
-        typical: Floats = np.einsum("rw,w->r", features, mean).astype(np.float64)
+        typical: Floats = np.einsum("rw,w->r", features, self._usual()).astype(np.float64)
         return typical
 
     def shown(self, block: Block, summary: Summary) -> float | dict[str, float] | None:

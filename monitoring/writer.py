@@ -146,7 +146,8 @@ class Writer:
         reference = self._reference(key)
         rows = reference.mapped(derive(records, self._seen.setdefault(key, Seen())))
         created_at = np.array([record.created_at for record in records])
-        typical = [None] * len(rows) if rows.mapped is None else reference.typicality(rows).tolist()
+        told = rows.mapped is not None and rows.embedding.shape[1] > 0
+        typical = reference.typicality(rows).tolist() if told else [None] * len(rows)
         return Batch(key, records, rows, created_at, typical, reference)
 
     def _add(self, connection: Connection, batch: Batch) -> Raised:

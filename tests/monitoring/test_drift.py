@@ -80,3 +80,14 @@ def test_a_row_that_lies_apart_is_less_typical_than_a_usual_one() -> None:
 
     assert usual.mean() > apart.mean() + 2 * apart.std()
     assert (np.abs(usual) <= 1).all()
+
+
+def test_rows_without_an_embedding_say_nothing_about_it() -> None:
+    rng = np.random.default_rng(2)
+    known = samples.reference(rng, evaluation=200)
+    rows = samples.draw(rng, 200)
+    lost = known.mapped(replace(rows, embedding=rows.embedding[:, :0]))
+    surprise = {f.name: f.surprise for f in drift.score(known.layout.summarise(lost), known, 3.0).features}
+
+    assert surprise["embedding"] < 1.0
+    assert surprise["chars"] < 3.0
