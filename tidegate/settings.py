@@ -169,7 +169,7 @@ class Settings(BaseModel):
         0.05, gt=0, lt=1, description="Loss of accuracy that is bearable; a surely larger one pages."
     )
     relabel_per_alert: int = Field(
-        50, ge=0, description="Most uncertain recent texts that an alert of drift or accuracy puts on the relabel queue."
+        50, ge=0, description="Most uncertain recent texts that an alert puts on the relabel queue."
     )
 
     @field_validator("device")
