@@ -266,7 +266,9 @@ def _change(database: Engine, alert_id: int, event: Event, values: dict[str, Any
 
 
 def _newest(connection: Connection, key: Key, kind: Kind) -> Alert | None:
-    query = select(*_COLUMNS).where(*_of(key), table.c.kind == kind).order_by(table.c.id.desc()).limit(1)
+    """The unresolved one, else the one resolved last: by time, since history is stored after what is live."""
+    latest = (table.c.resolved_at.is_(None).desc(), table.c.resolved_at.desc(), table.c.id.desc())
+    query = select(*_COLUMNS).where(*_of(key), table.c.kind == kind).order_by(*latest).limit(1)
     row = connection.execute(query.with_for_update()).one_or_none()
     return None if row is None else _alert(row)
 

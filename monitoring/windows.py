@@ -89,7 +89,10 @@ def read_all_open(connection: Connection) -> list[Window]:
 
 
 def last_closed(connection: Connection, key: Key) -> list[Row[Any]]:
-    """The last three closed and scored windows, oldest first: id, status, surprise, features."""
+    """The last three closed and scored windows, oldest first: id, status, surprise, features.
+
+    The last by time: history that was stored since then has higher ids.
+    """
     rows = connection.execute(
         select(table.c.id, table.c.status, table.c.surprise, table.c.features)
         .where(
@@ -98,7 +101,7 @@ def last_closed(connection: Connection, key: Key) -> list[Row[Any]]:
             table.c.open.is_(False),
             table.c.status != "insufficient",
         )
-        .order_by(table.c.id.desc())
+        .order_by(table.c.ended_at.desc(), table.c.id.desc())
         .limit(CONFIRM_WINDOWS)
     ).all()
     return list(reversed(rows))
