@@ -48,7 +48,7 @@ def drift_report(
     Raises:
         ItemNotFound: no alert of that model version with that number.
     """
-    bundle, reference = _bundle(bundles, key)
+    bundle, reference, fault = _bundle(bundles, key)
     unresolved = [a for a in alerts.list_alerts(database, key[0]) if a.version == key[1] and a.state != "resolved"]
     asked = None if alert_id is None else _alert(database, key, alert_id)
     with database.connect() as connection:
@@ -66,7 +66,7 @@ def drift_report(
         "version": key[1],
         "status": scored[-1].status if scored else "insufficient",
         "alert": any(a.state == "open" for a in unresolved) or _called(scored),
-        "detail": _detail(rows, scored),
+        "detail": _detail(rows, scored, fault),
         "windows": [_window(row) for row in rows],
         "features": scored[-1].features if scored else [],
         "trends": trends.by_feature(scored),
@@ -81,12 +81,13 @@ def drift_report(
     return report | {"sentence": sentence(report), "advice": advice(report)}
 
 
-def _bundle(bundles: BundleStore, key: Key) -> tuple[Bundle | None, Reference]:
+def _bundle(bundles: BundleStore, key: Key) -> tuple[Bundle | None, Reference, str]:
+    """The bundle and its reference, and what is wrong with it; what is in the database can be told all the same."""
     try:
         bundle = bundles.load(*key)
-        return bundle, load_reference(bundle)
-    except TidegateError:  # the writer has said so; what is in the database can be told all the same
-        return None, Reference.blank()
+        return bundle, load_reference(bundle), ""
+    except TidegateError as error:
+        return None, Reference.blank(), str(error)
 
 
 def _alert(database: Engine, key: Key, alert_id: int) -> Alert:
@@ -150,8 +151,10 @@ def _window(row: Standing) -> Document:
     }
 
 
-def _detail(rows: Sequence[Standing], scored: Sequence[Standing]) -> str:
+def _detail(rows: Sequence[Standing], scored: Sequence[Standing], fault: str) -> str:
     """What was found in the newest window, or why nothing can be said."""
+    if fault:
+        return f"no window is scored: {fault}"
     if scored:
         drifted = [feature["name"] for feature in scored[-1].features if feature["drifted"]]
         return f"beyond threshold: {', '.join(drifted)}" if drifted else "every feature is within its threshold"

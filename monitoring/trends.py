@@ -32,7 +32,8 @@ Document = dict[str, Any]
 def merged(connection: Connection, reference: Reference, window_ids: Sequence[int]) -> Summary:
     """The sums of some windows together."""
     whole = Summary.empty(reference.layout.width)
-    for sums in connection.scalars(select(table.c.sums).where(table.c.id.in_(window_ids))):
+    known = (table.c.id.in_(window_ids), table.c.sums.is_not(None))  # an older Tidegate kept none
+    for sums in connection.scalars(select(table.c.sums).where(*known)):
         summary = Summary.from_bytes(sums)
         whole = whole + summary if len(summary.sums) == len(whole.sums) else whole
     return whole
@@ -85,8 +86,9 @@ def place(row: Row[Any] | Standing) -> Document:
 
 def _summaries(connection: Connection, key: Key, reference: Reference, most: int) -> list[tuple[Row[Any], Summary]]:
     """The newest closed windows with their sums, in order of time; those of another layout are left out."""
-    of_key = select(table).where(table.c.model == key[0], table.c.version == key[1], table.c.open.is_(False))
-    rows = connection.execute(of_key.order_by(table.c.ended_at.desc(), table.c.id.desc()).limit(most)).all()
+    of_key = (table.c.model == key[0], table.c.version == key[1])
+    closed = select(table).where(*of_key, table.c.open.is_(False), table.c.sums.is_not(None))
+    rows = connection.execute(closed.order_by(table.c.ended_at.desc(), table.c.id.desc()).limit(most)).all()
     pairs = [(row, Summary.from_bytes(row.sums)) for row in rows]
     fitting = [pair for pair in pairs if len(pair[1].sums) == reference.layout.width]
     return list(reversed(fitting))

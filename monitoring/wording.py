@@ -6,6 +6,8 @@ Pure functions over the report's document. Before: `report`; after: people, who 
 from collections.abc import Mapping
 from typing import Any
 
+from monitoring.calibration import MIN_ROWS
+
 _NAMED = 3
 
 _ADVICE = {
@@ -20,6 +22,9 @@ def sentence(report: Mapping[str, Any]) -> str:
     """What happened."""
     if report["status"] == "insufficient":
         return f"Nothing can be said yet: {report['detail']}."
+    last = report["windows"][-1]
+    if last["status"] == "insufficient" and last["rows"] >= MIN_ROWS:  # earlier ones were scored with another bundle
+        return f"Nothing can be said of the newest predictions: {report['detail']}."
     newest = next(window for window in reversed(report["windows"]) if window["status"] != "insufficient")
     rows = f"{newest['rows']:,} predictions"
     if report["status"] == "ok" and not report["alert"]:

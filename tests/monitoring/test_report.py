@@ -5,12 +5,14 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import update
 
 from monitoring import alerts
 from monitoring.examples import texts_of
 from monitoring.report import drift_report
 from tests.monitoring.conftest import House
 from tidegate.errors import ItemNotFound
+from tidegate.store import windows
 
 KEY = ("sentiment", 1)
 
@@ -120,3 +122,23 @@ def test_a_bundle_that_is_gone_leaves_what_the_database_knows(house: House) -> N
 
     assert (found["status"], found["attribution"]) == ("drift", None)
     assert len(found["trends"]["words"]) == 6
+
+
+def test_windows_of_an_older_tidegate_are_told_and_a_bundle_that_cannot_score_is_to_be_exported_again(
+    house: House,
+) -> None:
+    drifted(house)
+    with house.database.begin() as connection:
+        connection.execute(update(windows).values(sums=None))  # as an upgrade leaves them
+    before = report(house)
+    reference = house.bundle.path / "drift.json"
+    reference.write_text(reference.read_text().replace('"schema_version":2', '"schema_version":1'))
+    house.now += 3_600.0
+    house.writer().write(house.usual(60, "new"))
+    after = report(house)
+
+    assert (before["status"], len(before["trends"]["words"])) == ("drift", 6)
+    assert [window["rows"] for window in after["windows"]] == [100] * 6 + [60]
+    assert after["sentence"].startswith("Nothing can be said of the newest predictions: no window is scored: ")
+    assert "drift.json" in after["detail"]
+    assert after["detail"].endswith("export it again")
