@@ -62,6 +62,8 @@ def _drift(connection: Connection, key: Key, window_id: int, verdict: Verdict) -
         what = f"inputs drifted in {len(drifted)} of the last {CONFIRM_WINDOWS} windows"
     elif "recent" in verdict.causes:
         features, what = verdict.recent.document(), "inputs have drifted far"
+    elif verdict.window.status == "drift":  # so strange that it moves the slow window, before a second one confirms
+        features, what = verdict.window.document(), "inputs drifted in the newest window, and over the latest together"
     else:
         features, what = verdict.slow.document(), "inputs have drifted slowly"
     shown = [

@@ -21,9 +21,11 @@ def score(*surprises: float, limit: float = 3.0) -> WindowScore:
     return WindowScore("drift" if max(surprises) > limit else "ok", tuple(features), max(surprises), limit)
 
 
-def verdict(*causes: Cause, slow: WindowScore = CALM, breaches: tuple[Breach, ...] = ()) -> Verdict:
+def verdict(
+    *causes: Cause, window: WindowScore = CALM, slow: WindowScore = CALM, breaches: tuple[Breach, ...] = ()
+) -> Verdict:
     drift = [cause for cause in causes if cause != "contract"]
-    return Verdict(bool(drift), causes, CALM, CALM, slow, breaches, 0.001)
+    return Verdict(bool(drift), causes, window, CALM, slow, breaches, 0.001)
 
 
 def close(state: State, scored: WindowScore) -> None:
@@ -66,6 +68,18 @@ def test_slow_drift_has_the_features_of_the_window_that_forgets(state: State) ->
 
     assert finding.message == "headlines/1: inputs have drifted slowly: f0 0.60 (threshold 0.30)"
     assert (finding.window_ids, finding.detail) == ([3], {"causes": ["slow"]})
+
+
+def test_a_sudden_change_that_the_slow_window_sees_first_is_not_called_slow(state: State) -> None:
+    newest = score(9.0, 4.0, 1.0)
+    close(state, newest)
+    (finding,) = found(state, verdict("slow", window=newest, slow=score(6.0, 1.0)))
+
+    assert finding.message.startswith(
+        "headlines/1: inputs drifted in the newest window, and over the latest together: f0"
+    )
+    assert [feature["name"] for feature in finding.features] == ["f0", "f1"]
+    assert finding.window_ids == [1]
 
 
 def test_a_broken_contract_pages_with_the_worst_first(state: State) -> None:
