@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from monitoring import deliveries, selection
+from monitoring import deliveries, detectors, selection
 from monitoring.findings import Finding, Kind, Severity
-from monitoring.tables import clean, storable
+from monitoring.tables import clean, storable, take_turn
 from monitoring.windows import Key
 from tidegate.errors import ItemNotFound
 from tidegate.records import AlertState
@@ -112,12 +112,6 @@ def settle(
     return told
 
 
-def is_open(connection: Connection, key: Key) -> bool:
-    """Whether the version has an alert that nobody has acknowledged."""
-    unseen = (table.c.acknowledged_at.is_(None), table.c.resolved_at.is_(None))
-    return bool(connection.scalar(select(func.count()).select_from(table).where(*_of(key), *unseen)))
-
-
 def list_alerts(database: Engine, model: str | None = None, state: AlertState | None = None) -> list[Alert]:
     """Alerts, newest first: all, or those of a model, or in a state."""
     query = select(*_COLUMNS).order_by(table.c.id.desc())
@@ -149,7 +143,7 @@ def acknowledge(database: Engine, alert_id: int, at: float, by: str = "", note: 
 
 
 def resolve(database: Engine, alert_id: int, at: float, by: str = "", note: str = "") -> Alert:
-    """Say that it is over; one that is resolved already stays as it is.
+    """Say that it is over; one that is resolved already stays as it is. Its drift alarm begins anew.
 
     Raises:
         ItemNotFound: no alert with that id.
@@ -256,11 +250,14 @@ def _change(database: Engine, alert_id: int, event: Event, values: dict[str, Any
     if note:
         values = values | {"note": storable(note)[:MAX_MESSAGE_CHARS]}
     with database.begin() as connection:
+        take_turn(connection)
         before = _read(connection, alert_id)
         statement = update(table).where(table.c.id == alert_id, *over).values(event=event, **values)
         if not connection.execute(statement).rowcount:
             return before
         alert = _read(connection, alert_id)
+        if event == "resolved" and alert.kind != "contract":  # contracts remember nothing
+            detectors.renew(connection, (alert.model, alert.version))
         deliveries.announce(connection, alert.id, event, alert.document(), at)
     return alert
 

@@ -1,10 +1,10 @@
 """Detectors: the alarm's state of each model version, in the state database with the windows that led to it.
 
 Read and written in the transaction that closes a window, by whichever process closes it; so it is never ahead of the
-windows nor behind them, and a restart goes on where the last close was. Before: `alarm`; after: `closing`.
+windows nor behind them, and a restart goes on where the last close was. Before: `alarm`; after: `closing`, `alerts`.
 """
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
 from monitoring.alarm import Detector
 from monitoring.summary import Summary
@@ -42,3 +42,12 @@ def write(connection: Connection, key: tuple[str, int], detector: Detector, clos
             slow=slow,
         )
     )
+
+
+def renew(connection: Connection, key: tuple[str, int]) -> None:
+    """Forget what has drifted so far, as somebody has seen to it; else the slow window would find it for long after."""
+    of_key = (table.c.model == key[0], table.c.version == key[1])
+    document = connection.scalar(select(table.c.document).where(*of_key))
+    if document is not None:
+        fresh = Detector.load(document, None, None).renewed()
+        connection.execute(update(table).where(*of_key).values(document=fresh.document(), recent=None, slow=None))
