@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from monitoring.findings import Finding
 from tests.monitoring.conftest import House
 from tests.monitoring.receivers import inbox
 from tests.monitoring.states import State, finding
@@ -32,6 +33,18 @@ def test_an_alert_is_listed_shown_acknowledged_and_resolved(house: House) -> Non
     assert alert["features"][0]["name"] in shown.stdout
     assert [(done.returncode, "no alert 99" in done.stderr) for done in unknown] == [(1, True)] * 3
     assert tidegate(house, "alerts", "list", "--state", "gone").returncode == 2
+
+
+def test_numbers_of_an_alert_are_shown_as_people_read_them(house: House) -> None:
+    features = [{"name": "words", "score": 0.11746846464310348, "threshold": 0.07661381141573924}]
+    detail = {"causes": ["window", "slow"], "breaches": [{"name": "empty texts", "share": 0.123456}]}
+    State(house.database).close_window(Finding("drift", "ticket", "inputs drifted", features, [1], detail))
+    shown = tidegate(house, "alerts", "show", "1").stdout
+
+    assert "0.117" in shown
+    assert "0.1174" not in shown
+    assert "causes        window; slow" in shown
+    assert "breaches      name empty texts, share 0.123" in shown
 
 
 def test_a_message_that_looks_like_markup_is_shown_as_it_is(house: House) -> None:

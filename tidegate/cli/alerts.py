@@ -61,7 +61,9 @@ def show(alert_id: int, as_json: AsJson = False, home: Home = None) -> None:
     for line in _life(alert):
         console.out(line)
     if alert.features:
-        rows = [[str(feature.get(name, "")) for name in ("name", "score", "threshold")] for feature in alert.features]
+        rows = [
+            [_plain(feature.get(name, "")) for name in ("name", "score", "threshold")] for feature in alert.features
+        ]
         console.table("features at fault, worst first", ["feature", "score", "threshold"], rows)
 
 
@@ -142,7 +144,16 @@ def _life(alert: "Alert") -> list[str]:
 
 
 def _flat(detail: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(name, str(value)) for name, value in detail.items()]
+    return [(name, _plain(value)) for name, value in detail.items()]
+
+
+def _plain(value: Any) -> str:
+    """A value of JSON as people read it: three digits, lists and documents without their brackets."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    return "; ".join(map(_plain, value)) if isinstance(value, list) else str(value)
 
 
 def _person() -> str:
