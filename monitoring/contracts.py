@@ -55,7 +55,12 @@ def _check(block: Block, summary: Summary, reference: Reference) -> Breach | Non
     bound = _bound(usual, known, summary.rows)
     if block.feature == DUPLICATE:
         bound = max(bound, _REPEATED)
-    return Breach(_NAMES.get(block.feature, block.feature), share, bound, usual / known) if share > bound else None
+    return Breach(_name(block), share, bound, usual / known) if share > bound else None
+
+
+def _name(block: Block) -> str:
+    """What a breach is called: that of a column of categories is that they were never seen."""
+    return _NAMES.get(block.feature, f"{block.feature} never seen" if block.kind == "class" else block.feature)
 
 
 def _unusual(block: Block, reference: Reference) -> NDArray[np.bool_] | None:
