@@ -27,7 +27,7 @@ class Closed:
     raised: Raised
 
 
-def close(connection: Connection, window: Window, reference: Reference, settings: Settings, now: float) -> "Closed":
+def close(connection: Connection, window: Window, reference: Reference, settings: Settings, now: float) -> Closed:
     """Judge a window and close it, within the caller's turn.
 
     Args:

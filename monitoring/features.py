@@ -26,7 +26,6 @@ INPUT = (
 )  # fmt: skip
 VOCABULARY = ("tokens", "unknown_rate", "tokens_per_word")
 PREDICTION = ("top_probability", "margin", "entropy", "abstained")
-NUMERIC = INPUT + VOCABULARY + PREDICTION
 EMPTY, TRUNCATED, DUPLICATE = "empty", "truncated", "duplicate"
 SCRIPT = "script"
 LABEL = "label"

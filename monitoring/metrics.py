@@ -34,7 +34,7 @@ class MonitoringMetrics:
         )
         self._threshold = Gauge(
             "tidegate_drift_threshold",
-            "What the score exceeds in one drift-free window in a hundred.",
+            "What the score exceeds only if drifted, at the rate that `false_alarm_days` allows.",
             ["model", "feature"],
             registry=registry,
             multiprocess_mode="mostrecent",

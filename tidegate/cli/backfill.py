@@ -153,7 +153,7 @@ def _record(settings: Settings, key: tuple[str, int], judged: "Sequence[Judged]"
 
     kept, alerts = keep(state_database(settings), key, judged)
     known = f"; {len(judged) - kept} were there already" if kept < len(judged) else ""
-    console.say(f"kept {kept} windows and {alerts} alerts of {key[0]}/{key[1]}{known}")
+    console.say(f"kept {kept} windows and {alerts} {'alert' if alerts == 1 else 'alerts'} of {key[0]}/{key[1]}{known}")
 
 
 def _report(judged: "Sequence[Judged]") -> dict[str, Any]:
