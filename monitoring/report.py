@@ -127,6 +127,9 @@ def _explained(
     subject = asked or next(iter(unresolved), None)
     if subject is not None and subject.window_ids:
         ids, features = list(subject.window_ids), [str(feature["name"]) for feature in subject.features]
+        if subject.kind != "drift":  # what it names are contracts, or nothing
+            with database.connect() as connection:
+                features = trends.drifted_features(connection, ids)
     elif drifted:
         ids, features = [drifted[-1].id], [str(f["name"]) for f in drifted[-1].features if f["drifted"]]
     else:

@@ -39,6 +39,12 @@ def merged(connection: Connection, reference: Reference, window_ids: Sequence[in
     return whole
 
 
+def drifted_features(connection: Connection, window_ids: Sequence[int]) -> list[str]:
+    """Features that are beyond their threshold in any of some windows, each once."""
+    found = connection.scalars(select(table.c.features).where(table.c.id.in_(window_ids)).order_by(table.c.id))
+    return list(dict.fromkeys(str(each["name"]) for features in found for each in features if each["drifted"]))
+
+
 def by_feature(rows: Sequence[Standing]) -> dict[str, list[Document]]:
     """Score and threshold of each feature in each window that was scored."""
     trends: dict[str, list[Document]] = {}

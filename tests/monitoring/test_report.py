@@ -10,6 +10,7 @@ from sqlalchemy import update
 from monitoring import alerts
 from monitoring.examples import texts_of
 from monitoring.report import drift_report
+from tests import bundles
 from tests.monitoring.conftest import House
 from tidegate.errors import ItemNotFound
 from tidegate.store import windows
@@ -142,3 +143,15 @@ def test_windows_of_an_older_tidegate_are_told_and_a_bundle_that_cannot_score_is
     assert after["sentence"].startswith("Nothing can be said of the newest predictions: no window is scored: ")
     assert "drift.json" in after["detail"]
     assert after["detail"].endswith("export it again")
+
+
+def test_what_breaks_a_contract_is_explained_by_the_features_that_drifted_with_it(house: House) -> None:
+    writer = house.writer()
+    writer.write(house.usual(100, "a"))
+    texts = [f"これは 全く 別の 言語 です {number}" for number in range(100)]
+    writer.write(bundles.predictions(house.bundle, texts, prefix="b", created_at=house.now))
+    (alert,) = [each for each in alerts.list_alerts(house.database) if each.kind == "contract"]
+    found = report(house, alert.id)["attribution"]["shift"]
+
+    assert [feature["name"] for feature in alert.features] == ["texts in another script"]
+    assert found["verdict"] == "covariate"
