@@ -20,7 +20,7 @@ from monitoring.calibration import calibrate
 from monitoring.features import DUPLICATE, INPUT, LABEL, SCRIPT, Rows, Seen, derive, input_columns
 from monitoring.kernel import Kernel
 from monitoring.layout import Distances, Layout
-from monitoring.reference import ARRAYS, CALIBRATION, Document, Reference
+from monitoring.reference import ARRAYS, CALIBRATION, Arrays, Document, Reference
 from monitoring.words import write_words
 from tidegate.errors import InvalidInput
 from tidegate.preprocess import Encoded
@@ -28,6 +28,7 @@ from tidegate.records import Record
 
 PROFILE = "reference.bin"
 SEED = 20_261
+_PART = 100  # copies that are held against the reference at a time
 
 Numbers = dict[str, NDArray[np.float64]]
 Classes = dict[str, NDArray[np.object_]]
@@ -60,8 +61,11 @@ def build_reference(
         )
     numbers, script = input_columns([text for text, _ in training], [row for _, row in training], Seen())
     rows = derive(evaluation, Seen())
-    accuracy = _accuracy(labels, rows, truths, perturbed) if labels else None
-    write(reference_of(rows, labels, numbers, {SCRIPT: script}, accuracy), folder)
+    copies = derive([record for record, _ in perturbed], Seen()) if perturbed and labels else None
+    accuracy = accuracy_fit.fit(labels, rows, truths, copies, [label for _, label in perturbed]) if labels else None
+    reference = reference_of(rows, labels, numbers, {SCRIPT: script}, accuracy)
+    tried = {} if copies is None or not reference.calibrated else _tried(reference, copies)
+    write(reference.document.model_copy(update={"tried": tried}), reference.arrays, folder)
     fitted = rows.frame().drop(columns=[*INPUT, SCRIPT])
     texts = pd.DataFrame({**numbers, SCRIPT: pd.Series(script, dtype="str")})
     profile = profiles.merge(profiles.profile_frame(texts), profiles.profile_frame(fitted))
@@ -105,18 +109,21 @@ def reference_of(
     return Reference(document, arrays | (kernel.arrays() if kernel else {}))
 
 
-def _accuracy(
-    labels: Sequence[str], rows: Rows, truths: Sequence[str], perturbed: Sequence[tuple[Record, str]]
-) -> AccuracyReference | None:
-    copies = derive([record for record, _ in perturbed], Seen()) if perturbed else None
-    return accuracy_fit.fit(labels, rows, truths, copies, [label for _, label in perturbed])
+def _tried(reference: Reference, copies: Rows) -> dict[str, float]:
+    """How far the copies lie from the reference, the farthest of parts that each hold one kind of damage or two."""
+    found: dict[str, float] = {}
+    for start in range(0, len(copies) - _PART + 1, _PART):
+        summary = reference.layout.summarise(reference.mapped(copies.part(start, start + _PART)))
+        for name, excess in reference.excess(summary, summary.rows).items():
+            found[name] = max(found.get(name, 0.0), excess)
+    return found
 
 
-def write(reference: Reference, folder: Path) -> None:
-    """Its two files."""
-    (folder / CALIBRATION).write_text(reference.document.model_dump_json())
+def write(document: Document, arrays: Arrays, folder: Path) -> None:
+    """The two files of a reference."""
+    (folder / CALIBRATION).write_text(document.model_dump_json())
     with (folder / ARRAYS).open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **reference.arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _arrays(

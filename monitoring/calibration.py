@@ -56,6 +56,10 @@ class Calibration(Part):
         """Distances (..., features) of windows of `rows` rows in standard deviations of drift-free ones."""
         return standardised(distances, self._at(self.mean, rows), self._at(self.deviation, rows))
 
+    def typical(self, rows: float) -> Floats:
+        """Mean distance of each feature of drift-free windows, (features,)."""
+        return self._at(self.mean, rows)
+
     def threshold(self, limit: float, rows: float) -> Floats:
         """Distance of each feature at which its surprise is `limit`, (features,)."""
         mean, shape = _shape(self._at(self.mean, rows), self._at(self.deviation, rows))

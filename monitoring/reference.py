@@ -15,14 +15,14 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from monitoring.accuracy import AccuracyReference, Estimate
 from monitoring.bins import FeatureBins
 from monitoring.calibration import Calibration
 from monitoring.features import Rows, Seen, derive
 from monitoring.kernel import Kernel
-from monitoring.layout import ACCURACY, EMBEDDING, Block, Distances, Floats, Layout
+from monitoring.layout import ACCURACY, EMBEDDING, TOKENS, Block, Distances, Floats, Layout
 from monitoring.summary import Summary
 from tidegate.bundle import Bundle, Part, first_fault
 from tidegate.bundle_store import BundleStore
@@ -32,6 +32,8 @@ from tidegate.records import Record
 CALIBRATION = "drift.json"
 ARRAYS = "drift.npz"
 SCHEMA_VERSION: Final = 2
+# Of the farthest copies, which are hardly texts any more: beyond it words are others, and nobody knows what they mean.
+STRANGE = 0.5
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -44,6 +46,9 @@ class Document(Part):
     bins: tuple[FeatureBins, ...] = ()
     calibration: Calibration = Calibration()
     accuracy: AccuracyReference | None = None
+    tried: dict[str, float] = Field(
+        {}, description="Farthest that corrupted copies lay, a feature, less what is normal: where accuracy was tried."
+    )
 
 
 class Reference:
@@ -114,7 +119,22 @@ class Reference:
             return None
         sums = summary.sums[self.layout.block(ACCURACY).place]
         rows = summary.rows if worth is None else worth
-        return known.estimate(rows, sums * (rows / summary.rows))
+        estimate = known.estimate(rows, sums * (rows / summary.rows))
+        beyond = self._beyond_tried(summary, rows) if estimate.trusted and self.calibrated else ""
+        return replace(estimate, trusted=False, why=beyond) if beyond else estimate
+
+    def excess(self, summary: Summary, rows: float) -> dict[str, float]:
+        """How far a window lies from the reference in what texts are about, less what drift-free windows do."""
+        distances = self.distances.of(summary.rows, summary.sums) - self.calibration.typical(rows)
+        named = dict(zip(self.layout.features, distances.tolist(), strict=True))
+        return {name: named[name] for name in (TOKENS, EMBEDDING) if name in named}
+
+    def _beyond_tried(self, summary: Summary, rows: float) -> str:
+        """Why nobody can tell: texts unlike all that the estimate was tried on; empty when they are not."""
+        for name, excess in self.excess(summary, rows).items():
+            if excess > STRANGE * self.document.tried.get(name, np.inf):
+                return f"the texts are unlike those that it was tried on ({name} {excess:.3f} beyond what is normal)"
+        return ""
 
     def mapped(self, rows: Rows) -> Rows:
         """The same rows with what the kernel makes of their embeddings, so that it is computed once.

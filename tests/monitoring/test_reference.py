@@ -5,7 +5,7 @@ import pytest
 
 from monitoring import profiles
 from monitoring.building import build_reference
-from monitoring.features import INPUT, LABEL, SCRIPT
+from monitoring.features import INPUT, LABEL, SCRIPT, Seen
 from monitoring.reference import Reference, References, load_reference
 from tests import bundles
 from tests.monitoring.conftest import House
@@ -83,3 +83,26 @@ def test_a_reference_of_another_schema_is_refused_by_file_name(house: House, fil
 
     with pytest.raises(BundleCorrupt, match=r"drift\.json"):
         load_reference(house.bundle)
+
+
+def test_texts_unlike_all_that_the_estimate_was_tried_on_are_not_estimated(house: House) -> None:
+    texts = bundles.headlines(400, 1)
+    rows = Engine.open(house.bundle, choose("cpu", ["CPUExecutionProvider"]), threads=1).encode(texts)
+    evaluation = bundles.predictions(house.bundle, bundles.headlines(300, 2))
+    truths = [record.label for record in evaluation]
+    spoilt = bundles.predictions(house.bundle, [" ".join(r.text.split()[:2]) for r in evaluation], prefix="s")
+    copies = list(zip(spoilt, truths, strict=True))
+    build_reference(
+        house.bundle.manifest.labels, list(zip(texts, rows, strict=True)), evaluation, truths, copies, house.bundle.path
+    )
+    reference = load_reference(house.bundle)
+    usual, novel = (
+        reference.estimate(reference.summarise(records, Seen()))
+        for records in (house.usual(400, "a"), house.novel(400, "b"))
+    )
+
+    assert reference.document.tried
+    assert usual is not None
+    assert usual.trusted, usual.why
+    assert novel is not None
+    assert not novel.trusted
