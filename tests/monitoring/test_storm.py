@@ -41,7 +41,8 @@ from tidegate.bundle_store import BundleStore
 from tidegate.settings import Settings
 
 home, url, me, endless = Path(sys.argv[1]), sys.argv[2], sys.argv[3], len(sys.argv) > 4
-settings = Settings(home=home, database_url=url, keep_records=1_000_000, window_rows=200, workers=4)
+windows = {"window_rows": 200, "window_spacing_seconds": 0}
+settings = Settings(home=home, database_url=url, keep_records=1_000_000, workers=4, **windows)
 kept = BundleStore(settings.bundles_dir)
 rows = bundles.predictions(kept.load("sentiment"), bundles.headlines(16, int(me)))
 job = MonitoringJob(store.open_database(settings.state_url), kept, settings, CollectorRegistry())
