@@ -1,7 +1,7 @@
 """The monitoring job: what serving talks to. Fits `Recorder` and `Monitor` of `tidegate.records`.
 
 `record` runs on the event loop and returns in microseconds; one thread, the only one that touches whylogs,
-writes what was recorded twice a second. `drift` and `feedback` run in route threads: they read and write the
+writes what was recorded once a second. `drift` and `feedback` run in route threads: they read and write the
 state database, and first wait until the writer is done with all that was recorded before them.
 Before: serving; after: `writer`, `report`, `relabel`, `webhook`.
 """
@@ -37,7 +37,7 @@ from tidegate.store import records as records_table
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.5  # a frame of many rows costs little more than one of a few; a kill loses no more than this
+GATHER_SECONDS = 1.0  # a batch of many rows costs little more than one of a few; a kill loses no more than this
 IDLE_SECONDS = 1.0
 AT_ONCE_ROWS = 2_000  # some 50 ms, for which feedback and other workers wait
 BARRIER_SECONDS = 5.0
@@ -159,7 +159,7 @@ class MonitoringJob:
             self._catch_up()
             found = self._lookup(prediction_id)
         until = time.monotonic() + self._others_seconds
-        while found is None and time.monotonic() < until:  # another worker has it, perhaps, and writes twice a second
+        while found is None and time.monotonic() < until:  # another worker has it, perhaps, and writes once a second
             time.sleep(LOOK_SECONDS)
             found = self._lookup(prediction_id)
         if found is None or found.model != model:

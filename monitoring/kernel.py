@@ -57,13 +57,13 @@ class Kernel:
 
     def features(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
         """Feature vectors of length 1, (rows, width)."""
-        angles = _times(embedding, self.frequencies)  # (rows, FREQUENCIES)
+        angles = times(embedding, self.frequencies)  # (rows, FREQUENCIES)
         both: NDArray[np.float32] = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
         both *= np.float32(1.0 / np.sqrt(self.frequencies.shape[1]))
         return both
 
 
-def _times(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+def times(rows: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """The product of both, some rows at a time."""
     product = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
     step = max(_ONE_CORE // max(matrix.size, 1), 1)

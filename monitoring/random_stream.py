@@ -40,6 +40,8 @@ def draw(
     share = due(connection, model, per_day, at)
     estimated = dict(zip(ids, chances, strict=True)) if chances is not None else {}
     drawn = [one for one in ids if place(one) < share]
+    if not drawn:
+        return 0
     for record in connection.execute(select(records).where(records.c.id.in_(drawn), records.c.label != "")).all():
         item = (
             relabel.enqueue(connection, record, reason=REASON, at=at)

@@ -2,8 +2,8 @@
 
 A batch is derived first, on its own; then, in one transaction, it is added to the open window and to its minutes, kept
 with its texts, and the windows that are full are judged: so a killed process leaves either all of a batch or nothing.
-A batch is cut where a window is full: windows hold exactly `window_rows` rows, or a multiple while a model is so busy
-that `spacing` does not let them close. A window whose time is up but that holds fewer than 50 rows stays open until it
+A batch is cut where a window is full: windows hold exactly `window_rows` rows, or more while a model is so busy that
+`spacing` does not let them close. A window whose time is up but that holds fewer than 50 rows stays open until it
 has them, since it could not be judged.
 Before: `job`, which owns the queue and the thread; after: `closing`, `periods`, `kept`, `sketches`.
 """
@@ -21,6 +21,7 @@ from monitoring import kept, periods, profiles, random_stream, relabel, windows
 from monitoring.calibration import MIN_ROWS
 from monitoring.closing import Raised, close
 from monitoring.features import Rows, Seen, derive
+from monitoring.intake import MAX_ROWS
 from monitoring.metrics import MonitoringMetrics
 from monitoring.periods import Period
 from monitoring.reference import Reference, References
@@ -158,8 +159,7 @@ class Writer:
         start = 0
         while start < len(batch.records):
             window = self._current(connection, batch, start)
-            room = self._settings.window_rows - window.rows % self._settings.window_rows
-            part = slice(start, min(start + room, len(batch.records)))
+            part = slice(start, min(start + self._room(batch.key, window), len(batch.records)))
             delta = Summary.empty(batch.reference.layout.width)
             rows = batch.rows.part(part.start, part.stop)
             for period, summary in _summaries(batch.reference, rows, [(each, mask[part]) for each, mask in places]):
@@ -171,6 +171,12 @@ class Writer:
             periods.add(connection, batch.key, period, summary)
         self._draw(connection, batch)
         return raised
+
+    def _room(self, key: Key, window: Window) -> int:
+        """Rows until the window may be closed; all there are while it may not."""
+        if not self._spacing_of(key).open(self._clock()):
+            return MAX_ROWS
+        return self._settings.window_rows - window.rows % self._settings.window_rows
 
     def _draw(self, connection: Connection, batch: Batch) -> None:
         """Some of the records for labels that tell the true accuracy."""
