@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
-from monitoring import deliveries, detectors, selection
+from monitoring import deliveries, detectors
 from monitoring.findings import Finding, Kind, Severity
+from monitoring.labels import selection
 from monitoring.tables import clean, storable, take_turn
 from monitoring.windows import Key
 from tidegate.errors import ItemNotFound

@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from monitoring import labelled
 from monitoring.accuracy import Estimate, finding
 from monitoring.alarm import Detector
 from monitoring.findings import Finding
-from monitoring.labelled import Measured
+from monitoring.labels import labelled
+from monitoring.labels.labelled import Measured
 from monitoring.reference import Reference
 from monitoring.windows import Key
 

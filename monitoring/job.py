@@ -15,11 +15,12 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine, Row, insert, select
 
-from monitoring import alerts, deliveries, relabel
+from monitoring import alerts, deliveries
 from monitoring.alerts import Alert
 from monitoring.examples import texts_of
 from monitoring.intake import Intake
-from monitoring.labels import KnownLabels
+from monitoring.labels import relabel
+from monitoring.labels.known import KnownLabels
 from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import References
 from monitoring.report import drift_report

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from monitoring import kept, periods, profiles, random_stream, relabel, windows
+from monitoring import kept, periods, profiles, windows
 from monitoring.calibration import MIN_ROWS
 from monitoring.closing import Raised, close
 from monitoring.features import Rows, Seen, derive
 from monitoring.intake import MAX_ROWS
+from monitoring.labels import random_stream, relabel
 from monitoring.metrics import MonitoringMetrics
 from monitoring.periods import Period
 from monitoring.reference import Reference, References

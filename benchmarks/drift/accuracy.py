@@ -25,7 +25,7 @@ from exporters.texts import MAX_ROWS, Row, read_rows
 from monitoring.accuracy import AccuracyReference, Estimate
 from monitoring.accuracy_fit import fit
 from monitoring.features import LABEL, Rows
-from monitoring.labelled import Check, reconciled
+from monitoring.labels.labelled import Check, reconciled
 from tidegate.environments import CHECKOUT
 
 SHARED = CHECKOUT.parent / "shared" / "data"

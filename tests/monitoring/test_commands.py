@@ -11,7 +11,7 @@ import orjson
 
 from monitoring.job import MonitoringJob
 from tests.monitoring.conftest import House
-from tests.monitoring.test_exchange import fill_csv
+from tests.monitoring.labels.test_exchange import fill_csv
 
 
 def tidegate(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:

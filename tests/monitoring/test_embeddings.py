@@ -2,8 +2,8 @@
 
 from sqlalchemy import select
 
-from monitoring import relabel
 from monitoring.features import INPUT, SCRIPT, VOCABULARY, Seen, derive
+from monitoring.labels import relabel
 from tests import bundles
 from tests.monitoring.conftest import House
 from tidegate.store import records, windows

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from monitoring.job import MonitoringJob
-from monitoring.relabel import list_items
+from monitoring.labels.relabel import list_items
 from tests.monitoring.conftest import House
 from tidegate import store
 from tidegate.errors import InvalidInput, PredictionNotFound

@@ -33,7 +33,7 @@ def list_items(
     home: Home = None,
 ) -> None:
     """What waits for a label, oldest first."""
-    from monitoring.relabel import NEW, list_items
+    from monitoring.labels.relabel import NEW, list_items
 
     found = list_items(state_database(Settings.load(home=home)), model=model, state=NEW)
     if as_json:
@@ -55,7 +55,7 @@ def stats(
     home: Home = None,
 ) -> None:
     """Items per model, state and reason."""
-    from monitoring.relabel import stats
+    from monitoring.labels.relabel import stats
 
     rows = stats(state_database(Settings.load(home=home)), model)
     if as_json:
@@ -78,8 +78,8 @@ def export(
     Fill `label` in and bring the file back with `relabel import`. Labelled items, as CSV, are what
     `examples/train_tfidf.py --data` reads.
     """
-    from monitoring.exchange import WRITERS
-    from monitoring.relabel import list_items
+    from monitoring.labels.exchange import WRITERS
+    from monitoring.labels.relabel import list_items
 
     items = list_items(state_database(Settings.load(home=home)), model=model, state=state)
     content = WRITERS[format](items)
@@ -100,9 +100,9 @@ def import_labels(
     home: Home = None,
 ) -> None:
     """Take labels back. Valid ones are kept even when others are not; those are listed, and the exit code is 1."""
-    from monitoring.exchange import READERS
-    from monitoring.labels import KnownLabels
-    from monitoring.relabel import take_labels
+    from monitoring.labels.exchange import READERS
+    from monitoring.labels.known import KnownLabels
+    from monitoring.labels.relabel import take_labels
 
     settings = Settings.load(home=home)
     labels, problems = READERS[format or _format_of(file)](_read(file))

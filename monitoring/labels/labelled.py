@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from monitoring.accuracy import CONFIDENCE, Estimate
-from monitoring.relabel import LABELLED
+from monitoring.labels.relabel import LABELLED
 from tidegate.store import random_draws, relabel_items
 
 MIN_LABELS = 10  # below it an interval covers half of what is possible

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from monitoring.relabel import Item, Label
+from monitoring.labels.relabel import Item, Label
 from tidegate.errors import UsageError
 
 FIELDS = ("id", "label", "text", "suggested", "predicted", "score", "reason", "comment", "model", "version")

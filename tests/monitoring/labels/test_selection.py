@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
-from monitoring import relabel, selection
+from monitoring.labels import relabel, selection
 from tests.monitoring.conftest import House
 from tidegate.records import Record
 from tidegate.store import windows

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from monitoring import relabel
+from monitoring.labels import relabel
 from tidegate.store import records
 
 

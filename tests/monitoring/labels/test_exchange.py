@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring import exchange
-from monitoring.relabel import Item, Label
+from monitoring.labels import exchange
+from monitoring.labels.relabel import Item, Label
 from tidegate.errors import UsageError
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=x", "'=x", "''-y", "\r\n=z")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select
 
-from monitoring import random_stream, relabel
 from monitoring.accuracy import Estimate
-from monitoring.labelled import Check, measure, powered, read, reconciled, wilson
-from monitoring.relabel import Label
+from monitoring.labels import random_stream, relabel
+from monitoring.labels.labelled import Check, measure, powered, read, reconciled, wilson
+from monitoring.labels.relabel import Label
 from tests.monitoring.conftest import House
 from tidegate.store import random_draws, windows
 from tidegate.store import records as records_table

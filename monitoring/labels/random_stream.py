@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from monitoring import relabel
+from monitoring.labels import relabel
 from monitoring.tables import insert_new
 from tidegate.store import random_draws, records, relabel_items, windows
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from monitoring import relabel
-from monitoring.relabel import Item, Label
+from monitoring.labels import relabel
+from monitoring.labels.relabel import Item, Label
 from tests.monitoring.conftest import House
 from tidegate.errors import BundleNotFound
 from tidegate.store import records, relabel_items
