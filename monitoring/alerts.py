@@ -215,7 +215,9 @@ def _queue_texts(connection: Connection, finding: Finding, at: float, settings: 
     """Put texts of the windows at fault on the relabel queue; what breaks a contract is no matter of labels."""
     if finding.kind == "contract":
         return 0
-    return selection.enqueue_uncertain(connection, finding.window_ids, settings.relabel_per_alert, at)
+    return selection.enqueue_uncertain(
+        connection, finding.window_ids, settings.relabel_per_alert, at, settings.relabel_double_share
+    )
 
 
 def _content(finding: Finding) -> dict[str, Any]:

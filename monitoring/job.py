@@ -65,6 +65,7 @@ class MonitoringJob:
         self._others_seconds = OTHERS_SECONDS if settings.workers > 1 else 0.0
         self._bundles = bundles
         self._budget_days = settings.false_alarm_days
+        self._double_share = settings.relabel_double_share
         self._metrics = MonitoringMetrics(registry, clock)
         self._labels = KnownLabels(bundles)
         self._writer = Writer(database, References(bundles), settings, self._metrics, clock)
@@ -152,7 +153,7 @@ class MonitoringJob:
             connection.execute(
                 insert(feedback_table).values(prediction_id=prediction.id, model=prediction.model, **values)
             )
-            return relabel.report(connection, prediction, label, comment, now)
+            return relabel.report(connection, prediction, label, comment, now, self._double_share)
 
     def _find(self, model: str, prediction_id: str) -> Row[Any]:
         found = self._lookup(prediction_id)

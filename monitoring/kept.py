@@ -19,7 +19,7 @@ from tidegate.store import records as table
 
 _COLUMNS = (
     "id", "model", "version", "variant", "window_id", "text", "label", "score", "margin", "abstained", "scores",
-    "created_at", "typicality",
+    "created_at", "typicality", "caller", "embedding",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def keep(
     places = ", ".join([place] * len(_COLUMNS))
     statement = f"INSERT INTO records ({', '.join(_COLUMNS)}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
     margins = rows.numbers.get("margin", np.zeros(len(records)))  # there is none of embeddings
+    vectors = _halves(rows)
     content = [
         (
             record.id,
@@ -60,10 +61,20 @@ def keep(
             orjson.dumps(record.scores).decode(),
             record.created_at,
             typical,
+            record.caller,
+            vector,
         )
-        for record, margin, typical in zip(records, margins.tolist(), typicality, strict=True)
+        for record, margin, typical, vector in zip(records, margins.tolist(), typicality, vectors, strict=True)
     ]
     connection.exec_driver_sql(statement, content)
+
+
+def _halves(rows: Rows) -> list[bytes | None]:
+    """Embeddings as float16, which is enough to tell what is alike; None where there are none."""
+    if not rows.embedding.shape[1]:
+        return [None] * len(rows)
+    with np.errstate(over="ignore"):  # beyond 65,504 it is infinite, and like nothing
+        return [half.tobytes() for half in rows.embedding.astype(np.float16)]
 
 
 def trim(connection: Connection, model: str, most: int) -> None:

@@ -22,7 +22,7 @@ from monitoring.calibration import MIN_ROWS
 from monitoring.closing import Raised, close
 from monitoring.features import Rows, Seen, derive
 from monitoring.intake import MAX_ROWS
-from monitoring.labels import random_stream, relabel
+from monitoring.labels import items, random_stream
 from monitoring.metrics import MonitoringMetrics
 from monitoring.periods import Period
 from monitoring.reference import Reference, References
@@ -183,8 +183,8 @@ class Writer:
         """Some of the records for labels that tell the true accuracy."""
         ids, known = [record.id for record in batch.records], batch.reference.document.accuracy
         chances = None if known is None else known.chances(batch.rows).tolist()
-        per_day = self._settings.random_labels_per_day
-        random_stream.draw(connection, ids, chances, batch.key[0], per_day, self._clock())
+        per_day, double = self._settings.random_labels_per_day, self._settings.relabel_double_share
+        random_stream.draw(connection, ids, chances, batch.key[0], per_day, self._clock(), double)
 
     def _grow(self, connection: Connection, batch: Batch, part: slice, grown: Window) -> Raised:
         """Keep a part of a batch with the window that it is in now."""
@@ -240,7 +240,7 @@ class Writer:
             return Reference.blank()
 
     def _show_depths(self, connection: Connection) -> None:
-        for model, depth in relabel.depths(connection).items():
+        for model, depth in items.depths(connection).items():
             self._metrics.depth.labels(model).set(depth)
 
 

@@ -31,6 +31,7 @@ class Record:
         embedding: the text as a vector, float32 of shape (hidden,), a view into its batch; None where the bundle has
             none.
         created_at: Unix time in seconds.
+        caller: a digest of who asked, never an address or a key; empty where nobody can tell.
     """
 
     id: str
@@ -45,6 +46,7 @@ class Record:
     row: Encoded
     embedding: NDArray[np.float32] | None
     created_at: float
+    caller: str = ""
 
 
 def make_records(

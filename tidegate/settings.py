@@ -172,6 +172,10 @@ class Settings(BaseModel):
         50, ge=0, description="Most uncertain recent texts that an alert puts on the relabel queue."
     )
 
+    relabel_double_share: float = Field(
+        0.1, ge=0, le=1, description="Share of the relabel queue that two annotators are asked about."
+    )
+
     @field_validator("device")
     @classmethod
     def _check_device(cls, value: str) -> str:

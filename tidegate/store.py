@@ -1,10 +1,9 @@
 """The state database: one schema, SQLite by default, PostgreSQL by URL (SQLAlchemy Core, no ORM).
 
 Each table is written by one room: `records`, `windows`, `periods`, `profiles`, `detectors`, `alerts`, `deliveries`,
-`relabel_items`, `feedback` by monitoring, `shares` by demos, `comparisons` and `api_keys` by serving, in threads.
-Nothing on the request path touches it. Times are Unix seconds, so that two databases and two hosts agree without a time
-zone. A column that comes later is nullable or has a server default, so that `tidegate.upgrade` can add it to a database
-that is there.
+those of `label_tables` by monitoring and the command line, `shares` by demos, `comparisons` and `api_keys` by serving,
+in threads. Nothing on the request path touches it. Times are Unix seconds, so that two databases and two hosts agree
+without a time zone.
 """
 
 import logging
@@ -22,7 +21,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -35,14 +33,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate import upgrade
 from tidegate.errors import NotReady, TidegateError
-
-SCHEMA_VERSION = 2
+from tidegate.label_tables import annotations as annotations
+from tidegate.label_tables import data_sets as data_sets
+from tidegate.label_tables import feedback as feedback
+from tidegate.label_tables import random_draws as random_draws
+from tidegate.label_tables import relabel_items as relabel_items
+from tidegate.label_tables import retrainings as retrainings
+from tidegate.schema import SCHEMA_VERSION as SCHEMA_VERSION
+from tidegate.schema import metadata as metadata
+from tidegate.schema import schema as schema
 
 log = logging.getLogger(__name__)
-
-metadata = MetaData()
-
-schema = Table("schema_version", metadata, Column("version", Integer, primary_key=True))
 
 records = Table(
     "records",
@@ -62,6 +63,8 @@ records = Table(
     Column("abstained", Boolean, nullable=False),
     Column("scores", JSON, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("caller", String(32), nullable=False, server_default=""),  # a digest, never an address or a key
+    Column("embedding", LargeBinary),  # float16; null where the model has none
     Index("records_by_model", "model", "sequence"),
 )
 
@@ -177,53 +180,6 @@ deliveries = Table(
     Index("deliveries_due", "state", "receiver", "due_at"),
     Index("deliveries_by_alert", "alert_id"),
     sqlite_autoincrement=True,  # a number that `tidegate alerts retry` takes is never given twice
-)
-
-relabel_items = Table(
-    "relabel_items",
-    metadata,
-    Column("id", String(32), primary_key=True),
-    Column("model", String(64), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("prediction_id", String(64), nullable=False),
-    Column("text", Text, nullable=False),
-    Column("text_digest", String(64), nullable=False),
-    Column("predicted", Text, nullable=False),
-    Column("score", Float, nullable=False),
-    Column("scores", JSON, nullable=False),
-    Column("reason", String(32), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("label", Text),
-    Column("comment", Text, nullable=False, default=""),
-    Column("annotator", Text, nullable=False, default=""),
-    Column("created_at", Float, nullable=False),
-    Column("labelled_at", Float),
-    Index("relabel_by_text", "model", "text_digest", unique=True),
-)
-
-random_draws = Table(
-    "random_draws",
-    metadata,
-    Column("prediction_id", String(64), primary_key=True),
-    Column("model", String(64), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("item_id", String(32), nullable=False),
-    Column("predicted", Text, nullable=False),
-    Column("chance", Float(53)),  # of being right, as estimated when it was drawn
-    Column("selection_probability", Float(53), nullable=False),
-    Column("drawn_at", Float(53), nullable=False),
-    Index("random_draws_by_model", "model", "version", "drawn_at"),
-)
-
-feedback = Table(
-    "feedback",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("prediction_id", String(64), nullable=False),
-    Column("model", String(64), nullable=False),
-    Column("label", Text, nullable=False),
-    Column("comment", Text, nullable=False, default=""),
-    Column("created_at", Float, nullable=False),
 )
 
 shares = Table(

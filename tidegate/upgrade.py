@@ -8,7 +8,7 @@ and find it done. There is no way back: an older Tidegate refuses a newer schema
 
 import logging
 
-from sqlalchemy import Connection, Engine, MetaData, func, inspect, select, update
+from sqlalchemy import Connection, Engine, MetaData, case, func, insert, inspect, literal, select, update
 from sqlalchemy.schema import CreateColumn
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ def upgrade(engine: Engine, metadata: MetaData, version: int) -> None:
         _add_columns(connection, metadata)
         if found == 1:
             _leave_schema_1(connection, metadata)
+        _leave_schema_2(connection, metadata)
         _add_indexes(connection, metadata)
         connection.execute(update(table).values(version=version))
     log.info("the state database was upgraded from schema %s to %s", found, version)
@@ -80,3 +81,15 @@ def _leave_schema_1(connection: Connection, metadata: MetaData) -> None:
     newest = select(func.max(alerts.c.id)).where(alerts.c.acknowledged_at.is_(None)).group_by(*by)
     ended = {"resolved_at": func.coalesce(alerts.c.acknowledged_at, alerts.c.opened_at), "event": "resolved"}
     connection.execute(update(alerts).where(alerts.c.id.not_in(newest)).values(**ended))
+
+
+def _leave_schema_2(connection: Connection, metadata: MetaData) -> None:
+    """A label was one person's and final, and stood in the place of a caller's claim until it came."""
+    items, annotations = metadata.tables["relabel_items"], metadata.tables["annotations"]
+    claimed = update(items).where(items.c.state == "new").values(suggested=items.c.label, label=None)
+    connection.execute(claimed)
+    who = case((items.c.annotator == "", "import"), else_=items.c.annotator)
+    answers = select(items.c.id, who, literal("label"), items.c.label, literal("import"), items.c.labelled_at)
+    names = ["item_id", "annotator", "verdict", "label", "source", "created_at"]
+    connection.execute(insert(annotations).from_select(names, answers.where(items.c.state == "labelled")))
+    connection.execute(update(items).where(items.c.state == "labelled").values(state="accepted"))

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from monitoring.labels.relabel import Item, Label
+from monitoring.labels.answers import Label
+from monitoring.labels.items import FINAL, Item
 from tidegate.errors import UsageError
 
 FIELDS = ("id", "label", "text", "suggested", "predicted", "score", "reason", "comment", "model", "version")
@@ -129,9 +130,9 @@ READERS: Mapping[str, Callable[[str], Read]] = {
 def _row(item: Item) -> dict[str, Any]:
     return {
         "id": item.id,
-        "label": item.label if item.state == "labelled" else "",
+        "label": item.label if item.state in FINAL else "",
         "text": item.text,
-        "suggested": (item.label or "") if item.state == "new" else "",
+        "suggested": item.suggested or "",
         "predicted": item.predicted,
         "score": item.score,
         "reason": item.reason,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from monitoring.accuracy import CONFIDENCE, Estimate
-from monitoring.labels.relabel import LABELLED
+from monitoring.labels.items import FINAL
 from tidegate.store import random_draws, relabel_items
 
 MIN_LABELS = 10  # below it an interval covers half of what is possible
@@ -63,7 +63,7 @@ def read(connection: Connection, model: str, version: int, since: float, until: 
             random_draws.c.version == version,
             random_draws.c.drawn_at >= since,
             random_draws.c.drawn_at < until,
-            relabel_items.c.state == LABELLED,
+            relabel_items.c.state.in_(FINAL),
         )
         .order_by(random_draws.c.drawn_at, random_draws.c.prediction_id)
     )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
-from monitoring.labels import relabel
+from monitoring.labels import items, relabel
 from monitoring.tables import insert_new
 from tidegate.store import random_draws, records, relabel_items, windows
 
@@ -22,7 +22,13 @@ _LEAST_SECONDS = 3_600.0  # of traffic to go by: the first minutes of a model sa
 
 
 def draw(
-    connection: Connection, ids: Sequence[str], chances: Sequence[float] | None, model: str, per_day: int, at: float
+    connection: Connection,
+    ids: Sequence[str],
+    chances: Sequence[float] | None,
+    model: str,
+    per_day: int,
+    at: float,
+    double_share: float = 0.0,
 ) -> int:
     """Draw from records just written, and put what was drawn on the relabel queue.
 
@@ -33,6 +39,7 @@ def draw(
         model: theirs.
         per_day: how many to draw a day, about; 0 draws none.
         at: Unix time in seconds.
+        double_share: of them that two annotators are asked about.
 
     Returns:
         How many were drawn.
@@ -44,10 +51,10 @@ def draw(
         return 0
     for record in connection.execute(select(records).where(records.c.id.in_(drawn), records.c.label != "")).all():
         item = (
-            relabel.enqueue(connection, record, reason=REASON, at=at)
+            relabel.enqueue(connection, record, reason=REASON, at=at, probability=share, double_share=double_share)
             or connection.execute(
                 select(relabel_items.c.id).where(
-                    relabel_items.c.model == model, relabel_items.c.text_digest == relabel.digest(record.text)
+                    relabel_items.c.model == model, relabel_items.c.text_digest == items.digest(record.text)
                 )
             ).scalar_one()
         )

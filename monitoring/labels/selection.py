@@ -15,7 +15,9 @@ from monitoring.labels import relabel
 from tidegate.store import records
 
 
-def enqueue_uncertain(connection: Connection, window_ids: Sequence[int], most: int, at: float) -> int:
+def enqueue_uncertain(
+    connection: Connection, window_ids: Sequence[int], most: int, at: float, double_share: float = 0.0
+) -> int:
     """Put the most uncertain distinct inputs of some windows on the relabel queue.
 
     Args:
@@ -23,13 +25,14 @@ def enqueue_uncertain(connection: Connection, window_ids: Sequence[int], most: i
         window_ids: the windows that drifted, of one model; the next one is used when one has no more to give.
         most: how many items to add; texts that the queue knows do not count.
         at: Unix time in seconds.
+        double_share: of them that two annotators are asked about.
 
     Returns:
         How many were added.
     """
     added = 0
     for record in _by_margin(connection, window_ids) if most else ():
-        added += relabel.enqueue(connection, record, reason="drift", at=at) is not None
+        added += relabel.enqueue(connection, record, reason="drift", at=at, double_share=double_share) is not None
         if added == most:
             break
     return added

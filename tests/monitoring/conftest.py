@@ -66,7 +66,12 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     settings = Settings(
-        home=tmp_path, window_rows=100, relabel_per_alert=10, random_labels_per_day=0, window_spacing_seconds=0
+        home=tmp_path,
+        window_rows=100,
+        relabel_per_alert=10,
+        random_labels_per_day=0,
+        relabel_double_share=0,
+        window_spacing_seconds=0,
     )
     bundle_store = BundleStore(settings.bundles_dir)
     bundle = bundles.sentiment(bundle_store, fallback="unsure", threshold=0.34)

@@ -66,9 +66,9 @@ def test_the_queue_goes_out_and_its_labels_come_back(house: House, tmp_path: Pat
     assert listed.stdout.count("drift") == 10
     assert json.loads(first.stdout) == {"labelled": 10, "changed": 0, "unchanged": 0, "problems": []}
     assert json.loads(second.stdout) == {"labelled": 0, "changed": 0, "unchanged": 10, "problems": []}
-    assert stats == [{"model": "sentiment", "state": "labelled", "reason": "drift", "items": 10}]
+    assert stats == [{"model": "sentiment", "state": "accepted", "reason": "drift", "items": 10}]
     assert "nothing waits" in tidegate(house, "relabel", "list").stderr
-    labelled = tidegate(house, "relabel", "export", "sentiment", "--state", "labelled", "--format", "csv")
+    labelled = tidegate(house, "relabel", "export", "sentiment", "--state", "accepted", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(labelled.stdout, newline="")))
     assert [row["label"] for row in rows] == ["negative"] * 10
 

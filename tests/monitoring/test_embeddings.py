@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from monitoring.features import INPUT, SCRIPT, VOCABULARY, Seen, derive
-from monitoring.labels import relabel
+from monitoring.labels import items
 from tests import bundles
 from tests.monitoring.conftest import House
 from tidegate.store import records, windows
@@ -33,4 +33,4 @@ def test_usual_texts_are_no_drift_and_foreign_ones_are(house: House) -> None:
     assert (alert.model, alert.kind, alert.event) == ("embedder", "drift", "opened")
     assert labels == {""}
     assert all(scores == [] for scores in kept)
-    assert relabel.list_items(house.database) == []
+    assert items.list_items(house.database) == []

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import func, select
 
 from monitoring.job import MonitoringJob
-from monitoring.labels.relabel import list_items
+from monitoring.labels.items import list_items
 from tests.monitoring.conftest import House
 from tidegate import store
 from tidegate.errors import InvalidInput, PredictionNotFound
@@ -111,7 +111,7 @@ def test_feedback_on_a_prediction_just_made_finds_it(house: House, job: Monitori
 
     (item,) = list_items(house.database)
     assert (item.id, item.prediction_id, item.reason, item.state) == (item_id, "a1", "feedback", "new")
-    assert (item.label, item.comment) == ("negative", "clearly\nbad \ufffd\ufffd\ufffd")
+    assert (item.suggested, item.comment) == ("negative", "clearly\nbad \ufffd\ufffd\ufffd")
     with house.database.connect() as connection:
         assert connection.scalar(select(feedback.c.label)) == "negative"
 
@@ -122,7 +122,7 @@ def test_reports_on_one_text_are_one_item_and_each_is_kept(house: House, job: Mo
     job.record([record, shouted])
 
     assert job.feedback("sentiment", "a0", "negative", "") == job.feedback("sentiment", "b", "unsure", "")
-    assert [item.label for item in list_items(house.database)] == ["unsure"]
+    assert [item.suggested for item in list_items(house.database)] == ["unsure"]
     with house.database.connect() as connection:
         assert list(connection.scalars(select(feedback.c.label))) == ["negative", "unsure"]
 

@@ -21,7 +21,7 @@ relabel = typer.Typer(no_args_is_help=True, help="The relabel queue: texts out t
 app.add_typer(relabel, name="relabel")
 
 Format = Literal["jsonl", "csv", "labelstudio"]
-State = Literal["new", "labelled"]
+State = Literal["new", "claimed", "labelled", "disputed", "accepted", "in_data_set", "discarded"]
 _FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv", ".json": "labelstudio"}
 _TEXT_CHARS = 60
 
@@ -33,7 +33,7 @@ def list_items(
     home: Home = None,
 ) -> None:
     """What waits for a label, oldest first."""
-    from monitoring.labels.relabel import NEW, list_items
+    from monitoring.labels.items import NEW, list_items
 
     found = list_items(state_database(Settings.load(home=home)), model=model, state=NEW)
     if as_json:
@@ -43,7 +43,7 @@ def list_items(
         console.say("nothing waits for a label")
         return
     rows = [
-        [i.id[:8], i.model, i.reason, i.predicted, f"{i.score:.2f}", i.label or "", _shorten(i.text)] for i in found
+        [i.id[:8], i.model, i.reason, i.predicted, f"{i.score:.2f}", i.suggested or "", _shorten(i.text)] for i in found
     ]
     console.table("waiting for a label", ["id", "model", "reason", "predicted", "score", "claimed", "text"], rows)
 
@@ -55,7 +55,7 @@ def stats(
     home: Home = None,
 ) -> None:
     """Items per model, state and reason."""
-    from monitoring.labels.relabel import stats
+    from monitoring.labels.items import stats
 
     rows = stats(state_database(Settings.load(home=home)), model)
     if as_json:
@@ -70,7 +70,7 @@ def export(
     model: str,
     format: Annotated[Format, typer.Option("--format", help="What the annotators' tool reads.")] = "jsonl",
     output: Annotated[Path | None, typer.Option("--output", help="File to write. [default: stdout]")] = None,
-    state: Annotated[State, typer.Option(help="new: what waits for a label; labelled: training data.")] = "new",
+    state: Annotated[State, typer.Option(help="new: waits for a label; accepted: people agree on it.")] = "new",
     home: Home = None,
 ) -> None:
     """Write items of the queue: those that wait for a label, or those that have one.
@@ -79,7 +79,7 @@ def export(
     `examples/train_tfidf.py --data` reads.
     """
     from monitoring.labels.exchange import WRITERS
-    from monitoring.labels.relabel import list_items
+    from monitoring.labels.items import list_items
 
     items = list_items(state_database(Settings.load(home=home)), model=model, state=state)
     content = WRITERS[format](items)
@@ -100,9 +100,9 @@ def import_labels(
     home: Home = None,
 ) -> None:
     """Take labels back. Valid ones are kept even when others are not; those are listed, and the exit code is 1."""
+    from monitoring.labels.answers import take_labels
     from monitoring.labels.exchange import READERS
     from monitoring.labels.known import KnownLabels
-    from monitoring.labels.relabel import take_labels
 
     settings = Settings.load(home=home)
     labels, problems = READERS[format or _format_of(file)](_read(file))

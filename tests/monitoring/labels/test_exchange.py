@@ -11,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.labels import exchange
-from monitoring.labels.relabel import Item, Label
+from monitoring.labels.answers import Label
+from monitoring.labels.items import Item, State
 from tidegate.errors import UsageError
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=x", "'=x", "''-y", "\r\n=z")
 texts = st.one_of(st.sampled_from(FORMULAS), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 
 
-def item(text: str, label: str | None = None, state: str = "new", id: str = "i1") -> Item:
-    return Item(id, "m", 2, "p", text, "a", 0.5, [0.5, 0.3], "drift", state, label, "why\n\u2028=", "", 1.0, None)
+def item(text: str, label: str | None = None, state: State = "new", id: str = "i1", claim: str | None = None) -> Item:
+    common = (id, "m", 2, "p", text, "a", 0.5, [0.5, 0.3], "drift", state, label, "why\n\u2028=", "", 1.0, None)
+    return Item(*common, suggested=claim)
 
 
 def fill_jsonl(content: str, label: str) -> str:
@@ -64,7 +66,7 @@ def test_labels_come_back_for_the_items_that_went_out(format: str, text: str, la
 
 @pytest.mark.parametrize("format", FILLERS)
 def test_a_file_sent_back_untouched_labels_nothing_not_even_with_claims(format: str) -> None:
-    out = exchange.WRITERS[format]([item("text", label="claimed")])
+    out = exchange.WRITERS[format]([item("text", claim="claimed")])
     if format == "labelstudio":
         out = json.dumps([task | {"annotations": []} for task in json.loads(out)])
 

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import func, select
 
 from monitoring.accuracy import Estimate
-from monitoring.labels import random_stream, relabel
+from monitoring.labels import answers, items, random_stream, relabel
+from monitoring.labels.answers import Label
 from monitoring.labels.labelled import Check, measure, powered, read, reconciled, wilson
-from monitoring.labels.relabel import Label
 from tests.monitoring.conftest import House
 from tidegate.store import random_draws, windows
 from tidegate.store import records as records_table
@@ -39,16 +39,16 @@ def checks(count: int, accuracy: float, chance: float, rng: np.random.Generator)
 
 def test_draws_go_on_the_queue_and_their_labels_come_back_as_checks(house: House) -> None:
     count = drawn(house, 60, 100_000)
-    items = relabel.list_items(house.database)
-    labels = [Label("line", item.id, "positive") for item in items[:30]]
-    relabel.take_labels(house.database, labels, known, house.now)
+    queue = items.list_items(house.database)
+    labels = [Label("line", item.id, "positive") for item in queue[:30]]
+    answers.take_labels(house.database, labels, known, house.now)
     with house.database.begin() as connection:
-        read_back = read(connection, items[0].model, items[0].version, 0.0, house.now + 1)
+        read_back = read(connection, queue[0].model, queue[0].version, 0.0, house.now + 1)
 
     assert count == 60
-    assert {item.reason for item in items} == {random_stream.REASON}
+    assert {item.reason for item in queue} == {random_stream.REASON}
     assert len(read_back) == 30
-    assert sum(check.right for check in read_back) == sum(item.predicted == "positive" for item in items[:30])
+    assert sum(check.right for check in read_back) == sum(item.predicted == "positive" for item in queue[:30])
     assert {(check.chance, check.share) for check in read_back} == {(0.8, 1.0)}
 
 
@@ -64,7 +64,7 @@ def test_what_callers_report_does_not_count_and_a_text_on_the_queue_already_does
 
     assert found == []
     assert [(draw.item_id, draw.chance) for draw in draws] == [(item, None)]
-    assert [one.reason for one in relabel.list_items(house.database)] == ["feedback"]
+    assert [one.reason for one in items.list_items(house.database)] == ["feedback"]
 
 
 def test_two_workers_draw_the_same_records_once(house: House) -> None:

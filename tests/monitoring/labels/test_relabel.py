@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from monitoring.labels import relabel
-from monitoring.labels.relabel import Item, Label
+from monitoring.labels import answers, items, relabel
+from monitoring.labels.answers import Label
+from monitoring.labels.items import Item
 from tests.monitoring.conftest import House
 from tidegate.errors import BundleNotFound
 from tidegate.store import records, relabel_items
@@ -23,17 +24,17 @@ def queued(house: House, count: int) -> list[Item]:
     with house.database.begin() as connection:
         for record in connection.execute(select(records)).all():
             relabel.enqueue(connection, record, reason="drift", at=1.0)
-    return relabel.list_items(house.database)
+    return items.list_items(house.database)
 
 
 @given(st.text(max_size=30))
 def test_case_width_and_white_space_do_not_make_another_text(text: str) -> None:
-    assert relabel.digest(text) == relabel.digest(f" \n{text}\t ")
+    assert items.digest(text) == items.digest(f" \n{text}\t ")
 
 
 def test_other_words_make_another_text() -> None:
-    assert relabel.digest("profit rises") == relabel.digest("Profit\u3000\uff32\uff29\uff33\uff25\uff33")
-    assert relabel.digest("profit rises") != relabel.digest("profit falls")
+    assert items.digest("profit rises") == items.digest("Profit\u3000\uff32\uff29\uff33\uff25\uff33")
+    assert items.digest("profit rises") != items.digest("profit falls")
 
 
 def test_a_text_is_queued_once(house: House) -> None:
@@ -44,26 +45,26 @@ def test_a_text_is_queued_once(house: House) -> None:
         ]
 
     assert again == [None, None, None]
-    assert len(relabel.list_items(house.database)) == 3
+    assert len(items.list_items(house.database)) == 3
 
 
 def test_labels_are_taken_and_a_second_time_changes_nothing(house: House) -> None:
     one, two, three = queued(house, 3)
     labels = [Label("line 1", one.id, "negative", "ann"), Label("line 2", two.id, "positive")]
-    first = relabel.take_labels(house.database, labels, allowed, 9.0)
-    second = relabel.take_labels(house.database, labels, allowed, 10.0)
+    first = answers.take_labels(house.database, labels, allowed, 9.0)
+    second = answers.take_labels(house.database, labels, allowed, 10.0)
 
     assert (first.labelled, first.changed, first.unchanged, first.problems) == (2, 0, 0, [])
     assert (second.labelled, second.changed, second.unchanged, second.problems) == (0, 0, 2, [])
-    items = {item.id: item for item in relabel.list_items(house.database)}
-    assert (items[one.id].label, items[one.id].annotator, items[one.id].labelled_at) == ("negative", "ann", 9.0)
-    assert [item.id for item in relabel.list_items(house.database, state="new")] == [three.id]
+    found = {item.id: item for item in items.list_items(house.database)}
+    assert (found[one.id].label, found[one.id].annotator, found[one.id].labelled_at) == ("negative", "ann", 9.0)
+    assert [item.id for item in items.list_items(house.database, state="new")] == [three.id]
 
 
 def test_a_changed_mind_is_taken_and_counted(house: House) -> None:
     (item,) = queued(house, 1)
-    relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
-    outcome = relabel.take_labels(house.database, [Label("line 1", item.id, "positive")], allowed, 2.0)
+    answers.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
+    outcome = answers.take_labels(house.database, [Label("line 1", item.id, "positive")], allowed, 2.0)
 
     assert (outcome.labelled, outcome.changed) == (0, 1)
 
@@ -76,7 +77,7 @@ def test_bad_rows_are_named_and_good_ones_kept(house: House) -> None:
         Label("line 3", two.id, "negative"),
         Label("line 4", two.id, "positive"),
     ]
-    outcome = relabel.take_labels(house.database, labels, allowed, 1.0)
+    outcome = answers.take_labels(house.database, labels, allowed, 1.0)
 
     assert outcome.labelled == 1
     assert [problem.split(":")[0] for problem in outcome.problems] == ["line 1", "line 2", "line 4"]
@@ -86,11 +87,11 @@ def test_bad_rows_are_named_and_good_ones_kept(house: House) -> None:
 def test_an_item_that_left_the_queue_takes_no_label(house: House) -> None:
     (item,) = queued(house, 1)
     with house.database.begin() as connection:
-        connection.execute(update(relabel_items).values(state="discarded"))
-    outcome = relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
+        connection.execute(update(relabel_items).values(state="in_data_set", data_set=3))
+    outcome = answers.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
 
     assert outcome.labelled == 0
-    assert "is discarded" in outcome.problems[0]
+    assert "is in data set 3" in outcome.problems[0]
 
 
 def test_a_model_without_bundle_is_a_problem_of_its_rows_only(house: House) -> None:
@@ -98,37 +99,37 @@ def test_a_model_without_bundle_is_a_problem_of_its_rows_only(house: House) -> N
         raise BundleNotFound("gone")
 
     (item,) = queued(house, 1)
-    outcome = relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], unknown, 1.0)
+    outcome = answers.take_labels(house.database, [Label("line 1", item.id, "negative")], unknown, 1.0)
 
     assert outcome.problems == ["line 1: the labels of sentiment/1 cannot be read: gone"]
 
 
 def test_a_report_leaves_a_label_that_a_person_gave(house: House) -> None:
     (item,) = queued(house, 1)
-    relabel.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
+    answers.take_labels(house.database, [Label("line 1", item.id, "negative")], allowed, 1.0)
     with house.database.begin() as connection:
         record = connection.execute(select(records)).one()
         same = relabel.report(connection, record, "positive", "no", 2.0)
 
     assert same == item.id
-    assert relabel.list_items(house.database)[0].label == "negative"
+    assert items.list_items(house.database)[0].label == "negative"
 
 
 def test_stats_and_depths_count_what_waits(house: House) -> None:
     one, *_ = queued(house, 3)
-    relabel.take_labels(house.database, [Label("line 1", one.id, "negative")], allowed, 1.0)
+    answers.take_labels(house.database, [Label("line 1", one.id, "negative")], allowed, 1.0)
 
-    assert relabel.stats(house.database, "sentiment") == [
-        {"model": "sentiment", "state": "labelled", "reason": "drift", "items": 1},
+    assert items.stats(house.database, "sentiment") == [
+        {"model": "sentiment", "state": "accepted", "reason": "drift", "items": 1},
         {"model": "sentiment", "state": "new", "reason": "drift", "items": 2},
     ]
-    assert relabel.stats(house.database, "other") == []
+    assert items.stats(house.database, "other") == []
     with house.database.connect() as connection:
-        assert relabel.depths(connection) == {"sentiment": 2}
+        assert items.depths(connection) == {"sentiment": 2}
 
 
 @pytest.mark.parametrize(("model", "expected"), [("sentiment", 2), ("other", 0), (None, 2)])
 def test_items_can_be_asked_for_by_model(house: House, model: str | None, expected: int) -> None:
     queued(house, 2)
 
-    assert len(relabel.list_items(house.database, model=model)) == expected
+    assert len(items.list_items(house.database, model=model)) == expected

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
-from monitoring.labels import relabel, selection
+from monitoring.labels import items, selection
 from tests.monitoring.conftest import House
 from tidegate.records import Record
 from tidegate.store import windows
@@ -23,7 +23,7 @@ def enqueue(house: House, most: int, ids: list[int] | None = None) -> list[str]:
     with house.database.begin() as connection:
         every = list(connection.scalars(select(windows.c.id)))
         selection.enqueue_uncertain(connection, ids or every, most, at=1.0)
-    return sorted(item.prediction_id for item in relabel.list_items(house.database))
+    return sorted(item.prediction_id for item in items.list_items(house.database))
 
 
 def test_the_smallest_margins_are_taken(house: House) -> None:

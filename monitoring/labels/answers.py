@@ -1,0 +1,222 @@
+"""Answers: what a person says of an item, stored once, and what follows for the item, in one transaction.
+
+Who answers again changes their mind; answering twice the same changes nothing; so a click that was sent twice, a file
+that is imported twice and a webhook that is delivered twice count once. An answer that comes after its lease ran out is
+kept like any other: work is never thrown away. What is in a data set stays as it is.
+Before: the page, `exchange`; after: `states`.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, Row, delete, select, update
+
+from monitoring.labels import items
+from monitoring.labels.items import ACCEPTED, DISPUTED, IN_DATA_SET, State
+from monitoring.labels.states import DECISION, LABEL, SKIP, settle
+from monitoring.tables import insert_new, storable, take_turn
+from tidegate.errors import InvalidInput, ItemNotFound, TidegateError
+from tidegate.store import annotations
+from tidegate.store import relabel_items as table
+
+Verdict = Literal["label", "none", "skip"]
+Source = Literal["page", "import", "webhook", "simulated", "decision"]
+Outcome = Literal["stored", "changed", "unchanged"]
+Allowed = Callable[[str, int], Sequence[str]]  # model and version to the labels that it takes
+
+MAX_ANNOTATOR_CHARS = 128
+UNNAMED = "import"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A person's label on its way back; `place` is where it stood in its file, for messages.
+
+    `label` None says that the text is no case for these labels.
+    """
+
+    place: str
+    item_id: str
+    label: str | None
+    annotator: str = ""
+    comment: str = ""
+    seconds: float | None = None
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did; `problems` name the place and the value, one a label that was not taken."""
+
+    labelled: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def answer(
+    connection: Connection,
+    item_id: str,
+    annotator: str,
+    verdict: Verdict,
+    label: str | None,
+    at: float,
+    allowed: Allowed,
+    source: Source,
+    comment: str = "",
+    seconds: float | None = None,
+) -> tuple[Outcome, State]:
+    """Store what a person says of an item.
+
+    Args:
+        connection: in a transaction.
+        item_id: of the item.
+        annotator: who; 128 characters at most.
+        verdict: a label, none of them, or skipped.
+        label: with the verdict `label` alone.
+        at: Unix time in seconds.
+        allowed: what labels the item's model takes.
+        source: the way it came.
+        comment: what else the person says.
+        seconds: that they looked at it.
+
+    Returns:
+        What became of the answer, and the item's state after it.
+
+    Raises:
+        ItemNotFound: no such item.
+        InvalidInput: no label of the model, no annotator, or the item is in a data set already.
+    """
+    found = _checked(connection, item_id, annotator, verdict, label, allowed)
+    given = {"verdict": verdict, "label": label, "comment": storable(comment), "source": source, "seconds": seconds}
+    outcome = _store(connection, item_id, annotator, given, at)
+    if outcome != "unchanged" or found.claimed_by == annotator:
+        _free(connection, item_id, annotator)
+        said = {"annotator": annotator, "labelled_at": at} if verdict != SKIP and outcome != "unchanged" else {}
+        if said:
+            connection.execute(update(table).where(table.c.id == item_id).values(**said))
+    return outcome, settle(connection, item_id)
+
+
+def undo(connection: Connection, item_id: str, annotator: str) -> State:
+    """Take an answer back.
+
+    Raises:
+        ItemNotFound: that person has not answered that item.
+        InvalidInput: the item is in a data set already.
+    """
+    found = items.find(connection, item_id)
+    if found is not None and found.state == IN_DATA_SET:
+        raise InvalidInput(f"item {item_id!r} is in data set {found.data_set} and cannot be changed any more")
+    mine = (annotations.c.item_id == storable(item_id), annotations.c.annotator == annotator)
+    if not connection.execute(delete(annotations).where(*mine)).rowcount:
+        raise ItemNotFound(f"{annotator} has not answered item {item_id!r}")
+    return settle(connection, item_id)
+
+
+def doubt(connection: Connection, item_id: str, why: str) -> bool:
+    """Ask one more annotator about an accepted item; whether it was done.
+
+    An item that two people have agreed on is not doubted again, nor is one that somebody decided.
+    """
+    given = select(annotations).where(annotations.c.item_id == item_id, annotations.c.verdict != SKIP)
+    answers = connection.execute(given).all()
+    if len(answers) != 1 or answers[0].source == DECISION:
+        return False
+    accepted = (table.c.id == item_id, table.c.state == ACCEPTED)
+    values = {"state": DISPUTED, "label": None, "doubt": storable(why), "wanted": 2}
+    return bool(connection.execute(update(table).where(*accepted).values(**values)).rowcount)
+
+
+def take_labels(
+    database: Engine, labels: Iterable[Label], allowed: Allowed, at: float, source: Source = "import"
+) -> ImportReport:
+    """Take answers back from a file or a tool: all valid ones in one transaction; the others change nothing.
+
+    Args:
+        database: the state database.
+        labels: as read; taking the same ones twice changes nothing more.
+        allowed: model and version to the labels that the model takes.
+        at: Unix time in seconds.
+        source: the way they came.
+    """
+    report = ImportReport()
+    seen: dict[tuple[str, str], str | None] = {}
+    with database.begin() as connection:
+        take_turn(connection)
+        for label in labels:
+            who = storable(label.annotator or UNNAMED)
+            if seen.setdefault((label.item_id, who), label.label) != label.label:
+                report.problems.append(
+                    f"{label.place}: item {label.item_id!r} has two labels in this file; "
+                    f"{seen[label.item_id, who]!r} is kept, {label.label!r} is not"
+                )
+                continue
+            _take(connection, label, who, allowed, at, source, report)
+    return report
+
+
+def _take(
+    connection: Connection, label: Label, who: str, allowed: Allowed, at: float, source: Source, report: ImportReport
+) -> None:
+    kind: Verdict = "none" if label.label is None else "label"
+    more = (label.comment, label.seconds)
+    try:
+        outcome, _ = answer(connection, label.item_id, who, kind, label.label, at, allowed, source, *more)
+    except TidegateError as error:
+        report.problems.append(f"{label.place}: {error}")
+        return
+    report.labelled += outcome == "stored"
+    report.changed += outcome == "changed"
+    report.unchanged += outcome == "unchanged"
+
+
+def _checked(
+    connection: Connection, item_id: str, annotator: str, verdict: Verdict, label: str | None, allowed: Allowed
+) -> Row[Any]:
+    found = items.find(connection, item_id)
+    if found is None:
+        raise ItemNotFound(f"no item {item_id!r} on the queue")
+    if not annotator or len(annotator) > MAX_ANNOTATOR_CHARS:
+        raise InvalidInput(f"an annotator's name has 1 to {MAX_ANNOTATOR_CHARS} characters, this one {len(annotator)}")
+    if (label is not None) != (verdict == LABEL):
+        raise InvalidInput(f"the verdict {verdict!r} and the label {label!r} do not go together")
+    if found.state == IN_DATA_SET and not _same(connection, item_id, annotator, label):
+        raise InvalidInput(f"item {item_id!r} is in data set {found.data_set}, and takes no label any more")
+    if label is not None:
+        _check_label(found, label, allowed)
+    return found
+
+
+def _same(connection: Connection, item_id: str, annotator: str, label: str | None) -> bool:
+    mine = (annotations.c.item_id == item_id, annotations.c.annotator == annotator)
+    given = connection.execute(select(annotations).where(*mine)).one_or_none()
+    return given is not None and given.label == label
+
+
+def _check_label(found: Row[Any], label: str, allowed: Allowed) -> None:
+    try:
+        known = allowed(found.model, found.version)
+    except TidegateError as error:
+        raise InvalidInput(f"the labels of {found.model}/{found.version} cannot be read: {error}") from None
+    if label not in known:
+        raise InvalidInput(f"{label!r} is no label of {found.model}; use one of: {', '.join(known)}")
+
+
+def _store(connection: Connection, item_id: str, annotator: str, given: dict[str, Any], at: float) -> Outcome:
+    key = {"item_id": item_id, "annotator": annotator}
+    added = insert_new(connection, annotations).values(**key, **given, created_at=at)
+    if connection.execute(added).rowcount:
+        return "stored"
+    mine = (annotations.c.item_id == item_id, annotations.c.annotator == annotator)
+    before = connection.execute(select(annotations).where(*mine)).one()
+    if (before.verdict, before.label) == (given["verdict"], given["label"]):
+        return "unchanged"
+    connection.execute(update(annotations).where(*mine).values(**given, created_at=at))
+    return "changed"
+
+
+def _free(connection: Connection, item_id: str, annotator: str) -> None:
+    """End the person's own lease; somebody else's goes on, and their answer will count, too."""
+    mine = (table.c.id == item_id, table.c.claimed_by.in_((annotator, "")))
+    connection.execute(update(table).where(*mine).values(claimed_by="", leased_until=None))
