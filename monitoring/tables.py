@@ -26,10 +26,12 @@ def take_turn(connection: Connection) -> None:
         connection.execute(update(windows).where(windows.c.id.is_(None)).values(rows=windows.c.rows))
 
 
-def insert_new(connection: Connection, table: Table) -> Any:
-    """An INSERT that skips rows whose unique columns are taken; `rowcount` of one row says whether it went in."""
+def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Insert a row unless its unique columns are taken; whether it went in."""
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    statement = dialect.insert(table).on_conflict_do_nothing().values(**values)
+    # SQLAlchemy knows the count of an INSERT in PostgreSQL only where it is told to keep it; else it is -1.
+    return bool(connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount)
 
 
 def storable(text: str) -> str:

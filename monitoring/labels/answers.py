@@ -205,8 +205,7 @@ def _check_label(found: Row[Any], label: str, allowed: Allowed) -> None:
 
 def _store(connection: Connection, item_id: str, annotator: str, given: dict[str, Any], at: float) -> Outcome:
     key = {"item_id": item_id, "annotator": annotator}
-    added = insert_new(connection, annotations).values(**key, **given, created_at=at)
-    if connection.execute(added).rowcount:
+    if insert_new(connection, annotations, {**key, **given, "created_at": at}):
         return "stored"
     mine = (annotations.c.item_id == item_id, annotations.c.annotator == annotator)
     before = connection.execute(select(annotations).where(*mine)).one()

@@ -68,7 +68,7 @@ def draw(
             "selection_probability": share,
             "drawn_at": at,
         }
-        connection.execute(insert_new(connection, random_draws).values(**values))
+        insert_new(connection, random_draws, values)
     return len(drawn)
 
 

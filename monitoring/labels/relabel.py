@@ -69,8 +69,7 @@ def enqueue(
         "embedding": record.embedding,
         "wanted": 2 if int(item_id[:8], 16) < double_share * 2**32 else 1,
     }
-    result = connection.execute(insert_new(connection, table).values(**values))
-    return item_id if result.rowcount else None
+    return item_id if insert_new(connection, table, values) else None
 
 
 def report(
