@@ -89,6 +89,6 @@ while True:
 
 
 def annotator(url: str, name: str, ahead_seconds: float = 0.0) -> "subprocess.Popen[str]":
-    """A person who answers "up" to everything until nothing is left, one line an answer that is stored; their clock may be ahead."""
+    """A person who answers "up" to all there is, one line an answer that is stored; their clock may be ahead."""
     command = [sys.executable, "-c", _ANNOTATOR, url, name, str(ahead_seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
