@@ -21,7 +21,7 @@ import pytest
 from tests.servers import TIDEGATE, Server, environment, export_python, running, shared_data, tidegate
 from tidegate.environments import CHECKOUT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 Rows = list[tuple[str, str]]
 T = TypeVar("T")

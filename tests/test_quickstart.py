@@ -11,7 +11,7 @@ import pytest
 from tests.faults.faults import until
 from tests.servers import export_python, running, tidegate
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 
 def test_quickstart_ends_ready_and_its_curl_line_works(tmp_path: Path) -> None:

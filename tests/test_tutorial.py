@@ -12,7 +12,7 @@ import pytest
 from tests.servers import Server, environment, export_python, running, tidegate
 from tidegate.environments import CHECKOUT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 PAGE = CHECKOUT / "docs" / "tutorial.md"
 SENDS = re.compile(r"python - <<'PY'\n(.*?)^PY$", re.MULTILINE | re.DOTALL)
