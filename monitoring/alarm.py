@@ -85,7 +85,8 @@ class Memory:
         if self.summary is None or not self.worth or not reference.calibrated:
             return WindowScore("insufficient")
         typical = self.squares * self.forget * (2.0 - self.forget)  # rows of the windows that it is fed with
-        limit = reference.calibration.memory_limit(self.forget, typical, rate)
+        calibration = reference.calibration
+        limit = calibration.memory_limit(self.forget, typical, calibration.each(typical, rate))
         return score(self.summary, reference, limit, worth=self.worth)
 
 
@@ -168,6 +169,13 @@ class Detector:
 
 
 def limit_of(reference: Reference, rows: float, rate: float) -> float:
-    """Surprise beyond which a window of `rows` rows has drifted; infinite where nobody knows."""
-    judged = reference.calibrated and rows >= MIN_ROWS
-    return reference.calibration.window_limit(rows, rate) if judged else float("inf")
+    """Surprise beyond which a window of `rows` rows has drifted; infinite where nobody knows.
+
+    Args:
+        reference: of the model version.
+        rows: of the window.
+        rate: a third of the false alarms a window that the budget allows.
+    """
+    if not reference.calibrated or rows < MIN_ROWS:
+        return float("inf")
+    return reference.calibration.window_limit(rows, reference.calibration.each(rows, rate))

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from monitoring import accuracy_fit, profiles
 from monitoring.accuracy import AccuracyReference
 from monitoring.bins import category_bins, numeric_bins
-from monitoring.calibration import calibrate
+from monitoring.calibration import MIN_DOCUMENTS, calibrate
 from monitoring.features import DUPLICATE, INPUT, LABEL, SCRIPT, Rows, Seen, derive, input_columns
 from monitoring.kernel import Kernel
-from monitoring.layout import Distances, Layout
-from monitoring.reference import ARRAYS, CALIBRATION, Arrays, Document, Reference
+from monitoring.layout import EMBEDDING, Distances, Layout
+from monitoring.reference import ARRAYS, CALIBRATION, WHITENING, Arrays, Document, Reference
+from monitoring.whitening import crossed, fit
 from monitoring.words import write_words
 from tidegate.errors import InvalidInput
 from tidegate.preprocess import Encoded
@@ -103,7 +104,12 @@ def reference_of(
     layout = Layout(bins, len(labels), kernel, accuracy)
     matrix = layout.matrix(rows)
     arrays = _arrays(layout, rows, matrix, labels)
-    distances = Distances(layout, arrays["sums"], arrays["rows"], arrays["spread"])
+    if kernel:
+        arrays[WHITENING] = fit(matrix[:, layout.block(EMBEDDING).place])
+    distances = Distances(layout, arrays["sums"], arrays["rows"], arrays["spread"], arrays.get(WHITENING))
+    if kernel and len(matrix) >= MIN_DOCUMENTS:
+        place = layout.block(EMBEDDING).place
+        matrix[:, place] = crossed(matrix[:, place], arrays[WHITENING])
     calibration = calibrate(matrix, layout, distances)
     document = Document(labels=tuple(labels), bins=bins, calibration=calibration, accuracy=accuracy)
     return Reference(document, arrays | (kernel.arrays() if kernel else {}))

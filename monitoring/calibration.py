@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from monitoring.layout import Distances, Floats, Layout
+from monitoring.worlds import STREAM, WORLDS, Worlds
 from tidegate.bundle import Part
 
 MIN_DOCUMENTS = 50  # below it nobody knows what is normal
@@ -24,14 +25,11 @@ MIN_ROWS = 50  # below it a window shows nothing that could be believed
 SIZES = (50, 100, 200, 500, 2_000, 5_000, 1_000_000)  # what lies between is nearly straight in 1 / rows
 RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 1e-5, 1e-6, 1e-7)  # false alarms a window
 LIMITED = 6  # sizes of windows; the last size is for slow windows, which remember many
-WORLDS, STREAM = 150, 48  # streams, and windows of each: 7,200 windows a size
-MAX_DOCUMENTS = 2_000  # more would cost time and move limits by under 1 %
 SEED = 20_261
 RECENT, SLOW = 0.5, 0.1  # what windows that forget forget at each step: they remember 3 and 19 windows
 SETTLED = {RECENT: 0, SLOW: 3}  # windows after which they are judged
-_RARE = 3  # occurrences from which on the bootstrap can be left to itself; redrawing more would forget their world
-_EXACT = 1_000  # rows of windows that are drawn one by one; counts of larger ones are nearly normal
 _CHUNK = 25  # worlds at a time: 25 x 48 x 800 sums are 8 MB
+_CALM = 3  # windows without cause after which an alert resolves itself; see `alerts`
 _SEEN = 12  # alarms that a simulated rate must rest on; rarer ones are extrapolated
 
 
@@ -51,6 +49,9 @@ class Calibration(Part):
     window: tuple[tuple[float, ...], ...] = ()
     recent: tuple[tuple[float, ...], ...] = ()
     slow: tuple[tuple[float, ...], ...] = ()
+    together: tuple[tuple[float, ...], ...] = Field(
+        (), description="Alarms a window by any of the three rules where each is held to the rate; of old, three times."
+    )
 
     def surprise(self, distances: Floats, rows: float) -> Floats:
         """Distances (..., features) of windows of `rows` rows in standard deviations of drift-free ones."""
@@ -74,6 +75,13 @@ class Calibration(Part):
     def memory_limit(self, forget: float, rows: float, rate: float) -> float:
         """The same of a window that forgets, `rows` being those of the windows that it is fed with."""
         return self._limit(self.recent if forget == RECENT else self.slow, rows, rate)
+
+    def each(self, rows: float, rate: float) -> float:
+        """The rate to hold each of the three rules to, so that all of them alarm three times `rate` together."""
+        if not self.together:
+            return rate
+        rates = np.log(self.rates[::-1])
+        return float(np.exp(np.interp(np.log(3.0 * rate), np.log(self._at(self.together, rows)[::-1]), rates)))
 
     def _limit(self, table: Sequence[Sequence[float]], rows: float, rate: float) -> float:
         limits = self._at(table, rows)
@@ -101,7 +109,7 @@ def calibrate(documents: NDArray[np.float32], layout: Layout, distances: Distanc
     if len(documents) < MIN_DOCUMENTS:
         return Calibration(documents=len(documents), seed=seed)
     rng = np.random.default_rng(seed)
-    worlds = Worlds(_spread(documents), layout, rng)
+    worlds = Worlds(documents, layout, distances, rng)
     sampled = [_sample(worlds, distances, size) for size in SIZES]
     moments = [(one.alone.mean(axis=(0, 1)), one.alone.std(axis=(0, 1))) for one in sampled]
     grid = Calibration(
@@ -111,13 +119,20 @@ def calibrate(documents: NDArray[np.float32], layout: Layout, distances: Distanc
         mean=tuple(tuple(mean.tolist()) for mean, _ in moments),
         deviation=tuple(tuple(deviation.tolist()) for _, deviation in moments),
     )
-    judged = list(zip(SIZES[:LIMITED], sampled, strict=False))
-    windows = tuple(_window_limits(layout.family(grid.surprise(one.alone, size))) for size, one in judged)
-    recent, slow = (
-        tuple(_memory_limits(grid, layout, one.memories[forget], forget, size) for size, one in judged)
-        for forget in (RECENT, SLOW)
-    )
-    return grid.model_copy(update={"window": windows, "recent": recent, "slow": slow})
+    rules = [_rules(grid, layout, one, size) for size, one in zip(SIZES[:LIMITED], sampled, strict=False)]
+    found = {name: tuple(each[name] for each in rules) for name in ("window", "recent", "slow", "together")}
+    return grid.model_copy(update=found)
+
+
+def _rules(grid: Calibration, layout: Layout, sampled: "_Sampled", size: int) -> dict[str, tuple[float, ...]]:
+    """A row of each grid of limits, and of what they let pass together."""
+    alone = layout.family(grid.surprise(sampled.alone, size))  # (worlds, stream)
+    recent, slow = (_remembering(grid, layout, sampled.memories[forget], forget, size) for forget in (RECENT, SLOW))
+    rows = {"window": _window_limits(alone), "recent": _memory_limits(recent), "slow": _memory_limits(slow)}
+    limits = zip(rows["window"], rows["recent"], rows["slow"], strict=True)
+    alarming = (_confirmed(alone > one) | _beyond(recent, two) | _beyond(slow, three) for one, two, three in limits)
+    begun = np.array([_begun(each) for each in alarming])
+    return rows | {"together": _extrapolated(begun, alone.size)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,7 @@ class _Sampled:
     memories: dict[float, Floats]
 
 
-def _sample(worlds: "Worlds", distances: Distances, size: int) -> _Sampled:
+def _sample(worlds: Worlds, distances: Distances, size: int) -> _Sampled:
     alone: list[Floats] = []
     memories: dict[float, list[Floats]] = {RECENT: [], SLOW: []}
     for first in range(0, WORLDS, _CHUNK):
@@ -169,54 +184,6 @@ def _shape(mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
     return center, np.clip((center / np.maximum(deviation, 1e-12)) ** 2, 0.05, 1e4)
 
 
-class Worlds:
-    """Drift-free populations, drawn from held-out documents, and windows drawn from them."""
-
-    def __init__(self, documents: NDArray[np.float32], layout: Layout, rng: np.random.Generator) -> None:
-        self._documents = documents
-        self._rng = rng
-        count = len(documents)
-        self._drawn = rng.integers(0, count, size=(WORLDS, count))  # documents of each world
-        counted = [block for block in layout.blocks if block.kind in ("number", "class")]
-        self._rare = [rare for block in counted for rare in self._rare_places(block.start, block.stop)]
-        self._rates = [rng.beta(k + 0.5, count - k + 0.5, size=WORLDS) for _, _, k in self._rare]
-
-    def windows(self, worlds: slice, size: int) -> Floats:
-        """Sums of STREAM windows of `size` rows in each of some worlds, (worlds, STREAM, width)."""
-        drawn = self._drawn[worlds]
-        counts = np.concatenate([self._counts(documents, size) for documents in drawn])
-        sums = (counts @ self._documents).astype(np.float64).reshape(len(drawn), STREAM, -1)
-        for (place, common, _), rates in zip(self._rare, self._rates, strict=True):
-            found = self._rng.binomial(size, rates[worlds, None], size=sums.shape[:2])
-            sums[..., common] = np.maximum(sums[..., common] + sums[..., place] - found, 0.0)
-            sums[..., place] = found
-        return sums
-
-    def _counts(self, world: NDArray[np.int64], size: int) -> NDArray[np.float32]:
-        """How often each document is in each window of a world, (STREAM, documents)."""
-        count = len(self._documents)
-        if size <= _EXACT:
-            places = world[self._rng.integers(0, count, size=(STREAM, size))]
-            flat = (np.arange(STREAM)[:, None] * count + places).ravel()
-            return np.bincount(flat, minlength=STREAM * count).reshape(STREAM, count).astype(np.float32)
-        expected = (np.bincount(world, minlength=count) * (size / count)).astype(np.float32)
-        # Normal numbers are ten times cheaper than multinomial ones; their sum is set to `size`.
-        noise = self._rng.standard_normal((STREAM, count), dtype=np.float32) * np.sqrt(expected)
-        noise -= noise.sum(axis=1, keepdims=True) * (expected / size)
-        counts: NDArray[np.float32] = expected + noise
-        return counts
-
-    def _rare_places(self, start: int, stop: int) -> list[tuple[int, int, float]]:
-        """Places of a block that few documents fall into: the place, that of most documents, how many.
-
-        A bootstrap cannot draw what did not occur, so these are drawn anew: under Jeffreys' prior the rate of a kind
-        seen in k of m documents is Beta(k + 1/2, m - k + 1/2).
-        """
-        seen = self._documents[:, start:stop].sum(axis=0)
-        common = int(seen.argmax())
-        return [(start + at, start + common, float(k)) for at, k in enumerate(seen) if k < _RARE and at != common]
-
-
 def _window_limits(surprise: Floats) -> tuple[float, ...]:
     """Limit for each of RATES, from the surprise of windows (worlds, stream).
 
@@ -231,18 +198,53 @@ def _window_limits(surprise: Floats) -> tuple[float, ...]:
     return _invert(candidates, rates, _SEEN / surprise.size)
 
 
-def _memory_limits(grid: Calibration, layout: Layout, distances: Floats, forget: float, size: int) -> tuple[float, ...]:
-    """Limit for each of RATES, from distances (worlds, stream, features) of a window that forgets.
+def _memory_limits(surprise: Floats) -> tuple[float, ...]:
+    """Limit for each of RATES, from the surprise (worlds, steps) of a window that forgets.
 
     An alarm is a step across the limit.
     """
-    steps = enumerate(_remembered(size, forget).tolist())
-    found = np.stack([layout.family(grid.surprise(distances[:, step], rows)) for step, rows in steps], axis=1)
-    surprise = found[:, SETTLED[forget] :]  # (worlds, steps)
     candidates = _candidates(surprise)
     before = np.pad(surprise[:, :-1], ((0, 0), (1, 0)), constant_values=-np.inf)
     rates = np.array([((surprise > limit) & (before <= limit)).mean() for limit in candidates])
     return _invert(candidates, rates, _SEEN / surprise.size)
+
+
+def _remembering(grid: Calibration, layout: Layout, distances: Floats, forget: float, size: int) -> Floats:
+    """Surprise of a window that forgets, (worlds, steps) from where it is judged; distances are of all features."""
+    steps = enumerate(_remembered(size, forget).tolist())
+    found = np.stack([layout.family(grid.surprise(distances[:, step], rows)) for step, rows in steps], axis=1)
+    judged: Floats = found[:, SETTLED[forget] :]
+    return judged
+
+
+def _confirmed(beyond: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where two of the last three windows are beyond their limit, (worlds, stream)."""
+    counts = beyond.astype(int)
+    counts[:, 1:] += beyond[:, :-1]
+    counts[:, 2:] += beyond[:, :-2]
+    two: NDArray[np.bool_] = counts >= 2
+    return two
+
+
+def _beyond(surprise: Floats, limit: float) -> NDArray[np.bool_]:
+    """Where a window that forgets is beyond its limit, (worlds, stream); not before it is judged."""
+    return np.pad(surprise > limit, ((0, 0), (STREAM - surprise.shape[1], 0)))
+
+
+def _begun(alarming: NDArray[np.bool_]) -> int:
+    """Alarms that begin: after so many calm windows as resolve one."""
+    before = np.zeros_like(alarming)
+    for back in range(1, _CALM + 1):
+        before[:, back:] |= alarming[:, :-back]
+    return int((alarming & ~before).sum())
+
+
+def _extrapolated(begun: NDArray[np.int64], windows: int) -> tuple[float, ...]:
+    """Alarms a window at each of RATES; rarer ones than were seen are in proportion to the rate."""
+    rates, seen = np.array(RATES), begun >= _SEEN
+    shares = np.clip(begun / windows / rates, 1.0, 3.0)
+    shares[~seen] = shares[seen][-1] if seen.any() else 3.0
+    return tuple(np.minimum.accumulate(shares * rates).tolist())
 
 
 def _candidates(surprise: Floats) -> Floats:
@@ -260,11 +262,3 @@ def _invert(limits: Floats, rates: Floats, lowest: float) -> tuple[float, ...]:
     wanted = -np.log10(np.array(RATES))
     inside = np.interp(wanted, logs, limits)
     return tuple(np.where(wanted > logs[-1], limits[-1] + slope * (wanted - logs[-1]), inside).tolist())
-
-
-def _spread(documents: NDArray[np.float32]) -> NDArray[np.float32]:
-    """All documents, or `MAX_DOCUMENTS` of them at even distances."""
-    if len(documents) <= MAX_DOCUMENTS:
-        return documents
-    chosen: NDArray[np.float32] = documents[np.linspace(0, len(documents) - 1, MAX_DOCUMENTS).round().astype(int)]
-    return chosen

@@ -174,12 +174,26 @@ class Distances:
         reference: float64 (width,), sums over the reference's rows ...
         rows: ... and how many rows each place of it was summed over, (width,): features of the text alone have more.
         spread: variance of the softmax per class over reference rows, (classes,).
+        whitening: weights of the embedding's directions, see `whitening`; None where all weigh alike.
+
+    Attributes:
+        rows: as given.
+        means: of the reference, per row, (width,).
     """
 
-    def __init__(self, layout: Layout, reference: Floats, rows: Floats, spread: Floats) -> None:
+    def __init__(
+        self, layout: Layout, reference: Floats, rows: Floats, spread: Floats, whitening: Floats | None = None
+    ) -> None:
+        self.rows = rows
+        self.means: Floats = reference / rows
         self._layout = layout
         self._spread = np.maximum(spread, 1e-4)  # a class that is never in doubt would make any doubt infinite
+        self._whitening = whitening
         self._known = [self._prepare(block, reference[block.place], rows[block.place]) for block in layout.blocks]
+
+    def around(self, reference: Floats, rows: Floats) -> "Distances":
+        """The same distances from other sums."""
+        return Distances(self._layout, reference, rows, self._spread, self._whitening)
 
     def of(self, rows: Floats | float, sums: Floats) -> Floats:
         """How far each feature is from the reference.
@@ -191,7 +205,8 @@ class Distances:
         Returns:
             Shape (..., features), 0 or more. Numbers: weighted squared gaps of the cumulative shares
             (Anderson-Darling). Classes and tokens: Kullback-Leibler divergence from the reference, smoothed (G / 2n).
-            Softmax: squared gaps of the mean probabilities in units of their variance. Embedding: squared MMD.
+            Softmax: squared gaps of the mean probabilities in units of their variance. Embedding: squared MMD, its
+            directions weighted by the whitening.
         """
         count = np.asarray(rows, dtype=np.float64)[..., None]
         parts = [
@@ -225,7 +240,10 @@ class Distances:
             logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
             divergence: Floats = np.maximum((shares * (logs - weight)).sum(axis=-1), 0.0)
             return divergence
-        gaps = ((sums / rows - mean) ** 2 * weight).sum(axis=-1)
+        apart = sums / rows - mean
+        if block.kind == "embedding" and self._whitening is not None:
+            apart = apart @ self._whitening
+        gaps = (apart**2 * weight).sum(axis=-1)
         return gaps if block.watched else np.zeros_like(gaps)
 
 

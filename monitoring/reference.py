@@ -31,6 +31,7 @@ from tidegate.records import Record
 
 CALIBRATION = "drift.json"
 ARRAYS = "drift.npz"
+WHITENING = "whitening"  # of its arrays; references made before there was one have none, and work as they did
 SCHEMA_VERSION: Final = 2
 # Of the farthest copies, which are hardly texts any more: beyond it words are others, and nobody knows what they mean.
 STRANGE = 0.5
@@ -95,13 +96,13 @@ class Reference:
     @cached_property
     def distances(self) -> Distances:
         """From this reference."""
-        return Distances(self.layout, self.summary.sums, self.rows, self._spread)
+        return Distances(self.layout, self.summary.sums, self.rows, self._spread, self.arrays.get(WHITENING))
 
     def weighted(self, mix: Floats) -> Distances:
         """Distances from the evaluation rows as if their answers had another mix of labels; shares, (labels,)."""
         rows = self.class_rows.sum()
         means = self.by_class / np.maximum(self.class_rows, 1.0)[:, None]  # (labels, width)
-        return Distances(self.layout, mix @ means * rows, np.full(self.layout.width, rows), self._spread)
+        return self.distances.around(mix @ means * rows, np.full(self.layout.width, rows))
 
     def summarise(self, records: Sequence[Record], seen: Seen) -> Summary:
         """The sums of some records, one or more."""

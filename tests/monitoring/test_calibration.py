@@ -11,6 +11,7 @@ from monitoring.alarm import Detector
 from monitoring.calibration import MIN_DOCUMENTS, RATES, Calibration
 from monitoring.layout import Floats
 from monitoring.reference import Reference
+from monitoring.summary import Summary
 from tests.monitoring.samples import draw, reference
 
 
@@ -82,3 +83,33 @@ def test_too_few_held_out_rows_calibrate_nothing() -> None:
     rows = known.layout.summarise(draw(np.random.default_rng(1), 500, shift=3.0))
     verdict = Detector().observe(rows, 60.0, known, 30.0)[1]
     assert (verdict.alarm, verdict.window.status) == (False, "insufficient")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [50, 200])
+def test_the_three_rules_together_spend_the_budget_and_no_more(size: int) -> None:
+    budget, length, rng = 25.0, 40, np.random.default_rng(size)
+    alarms, windows = 0, 0
+    for _ in range(12):
+        known = reference(rng, training=600, evaluation=300)
+        for _ in range(3):
+            matrix = known.layout.matrix(draw(rng, size * length)).astype(np.float64).reshape(length, size, -1)
+            detector, calm = Detector(), 3
+            for sums in matrix.sum(axis=1):
+                detector, verdict = detector.observe(Summary(float(size), sums), 3_600.0, known, budget / 24.0)
+                alarms += verdict.alarm and calm >= 3
+                calm = 0 if verdict.alarm else calm + 1
+                windows += 1
+
+    assert 0.4 < alarms / windows * budget < 2.0
+
+
+def test_rules_that_alarm_together_may_each_have_more_than_a_third() -> None:
+    known = reference(np.random.default_rng(10), evaluation=200).calibration
+    old = known.model_copy(update={"together": ()})
+
+    for rows in (50, 120, 5_000):
+        for rate in (0.02, 0.001, 1e-6):
+            assert rate <= known.each(rows, rate) <= 3.0 * rate
+            assert old.each(rows, rate) == rate
+    assert all(known.each(100, rate) > 1.2 * rate for rate in (0.02, 0.003))
