@@ -47,8 +47,9 @@ format: ## Put the code and the generated docs into their form.
 bench: test-install ## Tidegate against its peers, in pairs; needs wrk, an hour and a quiet machine.
 	@$(SERVE)/python -m benchmarks all && $(SERVE)/python -m benchmarks report
 
-bench-drift: test-install ## Drift alarms: false ones, and how soon true ones come, beside rivals; some 40 minutes.
+bench-drift: test-install ## Drift alarms: false ones, and how soon true ones come, estimated accuracy; an hour.
 	@$(SERVE)/python -m benchmarks prepare && $(SERVE)/python -m benchmarks drift all
+	@$(EXPORT)/python -m benchmarks.drift.accuracy
 	@$(SERVE)/python -m benchmarks monitoring && $(SERVE)/python -m benchmarks report
 
 faults: test-install ## Break a real server in every way of docs/reference/faults.md.

@@ -1,10 +1,11 @@
 """The alarm: when drifted windows are worth a person's attention, given how many false alarms that person can bear.
 
 The budget is stated in time (one false alarm in so many days), and each closed window may spend as much of it as time
-has passed since the one before: so the rate holds whatever the traffic. A third of it goes to two of the last three
-windows beyond the calibrated limit; a third each to windows that forget, exponentially weighted means of all sums (not
-of scores: their direction is kept): one of some three windows, which sees at once what is overwhelming, and one of
-some twenty, in which a small change adds up. Contracts need none of it.
+has passed since the one before: so the rate holds whatever the traffic. Three rules share it: two of the last three
+windows beyond the calibrated limit, and two windows that forget, exponentially weighted means of all sums (not of
+scores: their direction is kept): one of the last window or two, which sees at once what is overwhelming, and one of
+some twenty, in which a small change adds up. Often they alarm together, so each may have more than a third, by as much
+as calibration found. Contracts need none of it.
 Pure: state in, state and verdict out, so that a database, a file of past inputs and a simulation run the same rule.
 Before: `drift`, `contracts`; after: `closing`, `backfill`. Sources: Lowry et al. 1992; Westfall & Young 1993.
 """
@@ -118,7 +119,7 @@ class Detector:
             reference: of the model version.
             budget_days: days in which one false alarm may be.
         """
-        after = self._with(summary, seconds)
+        after = self._with(summary, seconds, reference)
         rate = after.rate(budget_days)
         window = score(summary, reference, limit_of(reference, summary.rows, rate))
         recent, slow = after._judge(after.recent, reference, rate), after._judge(after.slow, reference, rate)
@@ -158,13 +159,14 @@ class Detector:
             pace=document["pace"],
         )
 
-    def _with(self, summary: Summary, seconds: float) -> Self:
+    def _with(self, summary: Summary, seconds: float, reference: Reference) -> Self:
         pace = seconds if not self.windows else self.pace + _PACE * (seconds - self.pace)
-        recent, slow = self.recent.after(summary), self.slow.after(summary)
+        recent = replace(self.recent, forget=reference.calibration.forget).after(summary)
+        slow = self.slow.after(summary)
         return replace(self, recent=recent, slow=slow, windows=self.windows + 1, pace=pace)
 
     def _judge(self, memory: Memory, reference: Reference, rate: float) -> WindowScore:
-        settled = self.windows > SETTLED[memory.forget]
+        settled = memory.forget != SLOW or self.windows > SETTLED
         return memory.judge(reference, rate) if settled else WindowScore("insufficient")
 
 

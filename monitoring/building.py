@@ -105,7 +105,7 @@ def reference_of(
     matrix = layout.matrix(rows)
     arrays = _arrays(layout, rows, matrix, labels)
     if kernel:
-        arrays[WHITENING] = fit(matrix[:, layout.block(EMBEDDING).place])
+        arrays[WHITENING] = fit(matrix[:, layout.block(EMBEDDING).place]).astype(np.float32)
     distances = Distances(layout, arrays["sums"], arrays["rows"], arrays["spread"], arrays.get(WHITENING))
     if kernel and len(matrix) >= MIN_DOCUMENTS:
         place = layout.block(EMBEDDING).place

@@ -26,8 +26,10 @@ SIZES = (50, 100, 200, 500, 2_000, 5_000, 1_000_000)  # what lies between is nea
 RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 1e-5, 1e-6, 1e-7)  # false alarms a window
 LIMITED = 6  # sizes of windows; the last size is for slow windows, which remember many
 SEED = 20_261
-RECENT, SLOW = 0.5, 0.1  # what windows that forget forget at each step: they remember 3 and 19 windows
-SETTLED = {RECENT: 0, SLOW: 3}  # windows after which they are judged
+# What windows that forget forget at each step: they remember 1.5 and 19 windows. The quick one forgets so much that
+# what came before a change hardly dilutes it: it sees as much as a window alone at once, and more from the second on.
+RECENT, SLOW = 0.8, 0.1
+SETTLED = 3  # windows after which the slow one is judged
 _CHUNK = 25  # worlds at a time: 25 x 48 x 800 sums are 8 MB
 _CALM = 3  # windows without cause after which an alert resolves itself; see `alerts`
 _SEEN = 12  # alarms that a simulated rate must rest on; rarer ones are extrapolated
@@ -49,6 +51,7 @@ class Calibration(Part):
     window: tuple[tuple[float, ...], ...] = ()
     recent: tuple[tuple[float, ...], ...] = ()
     slow: tuple[tuple[float, ...], ...] = ()
+    forget: float = Field(0.5, description="What the quick window forgets at each step; earlier references name none.")
     together: tuple[tuple[float, ...], ...] = Field(
         (), description="Alarms a window by any of the three rules where each is held to the rate; of old, three times."
     )
@@ -74,7 +77,7 @@ class Calibration(Part):
 
     def memory_limit(self, forget: float, rows: float, rate: float) -> float:
         """The same of a window that forgets, `rows` being those of the windows that it is fed with."""
-        return self._limit(self.recent if forget == RECENT else self.slow, rows, rate)
+        return self._limit(self.slow if forget == SLOW else self.recent, rows, rate)
 
     def each(self, rows: float, rate: float) -> float:
         """The rate to hold each of the three rules to, so that all of them alarm three times `rate` together."""
@@ -115,6 +118,7 @@ def calibrate(documents: NDArray[np.float32], layout: Layout, distances: Distanc
     grid = Calibration(
         documents=len(documents),
         seed=seed,
+        forget=RECENT,
         sizes=SIZES,
         mean=tuple(tuple(mean.tolist()) for mean, _ in moments),
         deviation=tuple(tuple(deviation.tolist()) for _, deviation in moments),
@@ -213,7 +217,7 @@ def _remembering(grid: Calibration, layout: Layout, distances: Floats, forget: f
     """Surprise of a window that forgets, (worlds, steps) from where it is judged; distances are of all features."""
     steps = enumerate(_remembered(size, forget).tolist())
     found = np.stack([layout.family(grid.surprise(distances[:, step], rows)) for step, rows in steps], axis=1)
-    judged: Floats = found[:, SETTLED[forget] :]
+    judged: Floats = found[:, SETTLED if forget == SLOW else 0 :]
     return judged
 
 

@@ -44,5 +44,5 @@ def _power(rows: NDArray[np.float32], exponent: float) -> Floats:
     variances, directions = np.linalg.eigh(np.cov(rows.astype(np.float64).T))
     mean = max(float(variances.mean()), 1e-12)
     scaled = (np.maximum(variances, 0.0) / mean + _RIDGE) / (1.0 + _RIDGE)
-    power: Floats = (directions * scaled**exponent) @ directions.T
+    power: Floats = ((directions * scaled**exponent) @ directions.T).astype(np.float64)
     return power

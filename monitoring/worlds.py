@@ -48,7 +48,7 @@ class Worlds:
         """Sums of STREAM windows of `size` rows in each of some worlds, (worlds, STREAM, width)."""
         drawn = self._drawn[worlds]
         counts = np.concatenate([self._counts(documents, size) for documents in drawn])
-        sums = (counts @ self._documents).astype(np.float64).reshape(len(drawn), STREAM, -1)
+        sums: Floats = (counts @ self._documents).astype(np.float64).reshape(len(drawn), STREAM, -1)
         for (place, common, _), rates in zip(self._rare, self._rates, strict=True):
             found = self._rng.binomial(size, rates[worlds, None], size=sums.shape[:2])
             sums[..., common] = np.maximum(sums[..., common] + sums[..., place] - found, 0.0)
