@@ -24,7 +24,11 @@ def fit(rows: NDArray[np.float32]) -> Floats:
     Args:
         rows: what reference rows add to a window's sums, (rows, width), two rows or more.
     """
-    return _power(rows, -0.5)
+    variances, directions = np.linalg.eigh(np.cov(rows.astype(np.float64).T))
+    mean = max(float(variances.mean()), 1e-12)
+    scaled = (np.maximum(variances, 0.0) / mean + _RIDGE) / (1.0 + _RIDGE)
+    root: Floats = ((directions / np.sqrt(scaled)) @ directions.T).astype(np.float64)
+    return root
 
 
 def crossed(rows: NDArray[np.float32], whitening: Floats) -> NDArray[np.float32]:
@@ -33,16 +37,7 @@ def crossed(rows: NDArray[np.float32], whitening: Floats) -> NDArray[np.float32]
     part = np.arange(len(rows)) % _PARTS
     moved = np.empty(rows.shape)
     for one in range(_PARTS):
-        moved[part == one] = (rows[part == one] - middle) @ _power(rows[part != one], -0.5)
+        moved[part == one] = (rows[part == one] - middle) @ fit(rows[part != one])
     moved = np.linalg.solve(whitening, moved.T).T
     found: NDArray[np.float32] = (moved - moved.mean(axis=0) + middle).astype(np.float32)
     return found
-
-
-def _power(rows: NDArray[np.float32], exponent: float) -> Floats:
-    """The regularised covariance to some power."""
-    variances, directions = np.linalg.eigh(np.cov(rows.astype(np.float64).T))
-    mean = max(float(variances.mean()), 1e-12)
-    scaled = (np.maximum(variances, 0.0) / mean + _RIDGE) / (1.0 + _RIDGE)
-    power: Floats = ((directions * scaled**exponent) @ directions.T).astype(np.float64)
-    return power
