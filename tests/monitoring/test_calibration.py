@@ -90,9 +90,9 @@ def test_too_few_held_out_rows_calibrate_nothing() -> None:
 def test_the_three_rules_together_spend_the_budget_and_no_more(size: int) -> None:
     budget, length, rng = 25.0, 40, np.random.default_rng(size)
     alarms, windows = 0, 0
-    for _ in range(12):
+    for _ in range(8):
         known = reference(rng, training=600, evaluation=300)
-        for _ in range(3):
+        for _ in range(5):
             matrix = known.layout.matrix(draw(rng, size * length)).astype(np.float64).reshape(length, size, -1)
             detector, calm = Detector(), 3
             for sums in matrix.sum(axis=1):
