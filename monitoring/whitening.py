@@ -35,9 +35,9 @@ def crossed(rows: NDArray[np.float32], whitening: Floats) -> NDArray[np.float32]
     """The rows, moved so that `whitening` shows each as one that was fitted without it would; of the same mean."""
     middle = rows.mean(axis=0, dtype=np.float64)
     part = np.arange(len(rows)) % _PARTS
-    moved = np.empty(rows.shape)
+    moved: Floats = np.empty(rows.shape)
     for one in range(_PARTS):
         moved[part == one] = (rows[part == one] - middle) @ fit(rows[part != one])
-    moved = np.linalg.solve(whitening, moved.T).T
-    found: NDArray[np.float32] = (moved - moved.mean(axis=0) + middle).astype(np.float32)
+    back = np.linalg.solve(whitening, moved.T).T
+    found: NDArray[np.float32] = (back - back.mean(axis=0) + middle).astype(np.float32)
     return found

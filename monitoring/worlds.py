@@ -63,7 +63,7 @@ class Worlds:
         middle = self._documents.mean(axis=0, dtype=np.float64)  # (width,)
         drawn = np.stack([np.bincount(world, minlength=count) for world in self._drawn]).astype(np.float32)
         moved = (drawn @ self._documents).astype(np.float64) / count - middle  # (WORLDS, width)
-        offsets = (np.sqrt(count / distances.rows) - 1.0) * moved
+        offsets: Floats = (np.sqrt(count / distances.rows) - 1.0) * moved
         around = distances.around(middle * count, np.full(layout.width, float(count)))
         chance = around.of(1.0, middle + moved).mean(axis=0)  # distances of samples as large as these documents
         found = distances.of(1.0, middle)
