@@ -1,0 +1,166 @@
+"""Information: how much a label of each candidate would tell a linear model about all candidates.
+
+The expected fall in the variance of the model's answers (V-optimal design with the Fisher information of a logistic
+regression): high for what is like many uncertain others and unlike all that is labelled. Over sparse terms the
+information matrix is taken as diagonal, which a bag of words nearly has; over embeddings it is whole and kept by
+rank-one updates. Before: records; after: `policies`. Limits: one variance stands for all classes of a row
+(`1 - sum of squared probabilities`); a candidate costs its terms, or its dimensions, at every draw.
+Sources: Schein and Ungar 2007, "Active learning for logistic regression"; Ash et al. 2021, "Gone fishing" (BAIT).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PRIOR = 1.0  # precision of a weight before any label: one label of a row of length 1 and full variance
+_LEAST_VARIANCE = 0.01  # of an answer: a row that the model is sure of still tells something
+
+Floats = NDArray[np.float64]
+Terms = tuple[NDArray[np.int64], NDArray[np.float32]]  # columns and weights of a row's terms, as the model sees them
+
+
+def _no_rows() -> NDArray[np.float32]:
+    return np.zeros((0, 0), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What can be asked about, as columns.
+
+    Attributes:
+        ids: one a row.
+        scores: probabilities, (rows, classes).
+        embedding: (rows, dimensions) float32; (rows, 0) where there is none.
+        witness: how far each row pulls the window away from the reference, (rows,); 0 or less does not.
+        reported: whether somebody reported the answer, (rows,); they are taken in this order.
+        terms: sparse rows of a bag of words, one a row; empty for models that read none.
+    """
+
+    ids: tuple[str, ...]
+    scores: Floats
+    embedding: NDArray[np.float32]
+    witness: Floats
+    reported: NDArray[np.bool_]
+    terms: Sequence[Terms] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What is labelled already; all empty at the beginning.
+
+    Attributes:
+        embedding: (rows, dimensions) float32.
+        terms: sparse rows.
+    """
+
+    embedding: NDArray[np.float32] = field(default_factory=_no_rows)
+    terms: Sequence[Terms] = ()
+
+
+class Information(Protocol):
+    """What is known, as candidates are chosen."""
+
+    def scores(self) -> Floats:
+        """What each candidate would tell, (candidates,), larger is more."""
+        ...
+
+    def add(self, row: int) -> None:
+        """Count a candidate as labelled."""
+        ...
+
+
+def information(candidates: Candidates, reference: Labelled) -> Information:
+    """Over terms where there are any, else over embeddings, else the same for every candidate."""
+    variance = (1.0 - (candidates.scores**2).sum(axis=1)).clip(_LEAST_VARIANCE)
+    if len(candidates.terms):
+        return _OverTerms(candidates.terms, reference.terms, variance)
+    if candidates.embedding.shape[1]:
+        return _OverEmbeddings(candidates.embedding, reference.embedding, variance)
+    return _Nothing(len(candidates.ids))
+
+
+def uncertainty(scores: Floats) -> Floats:
+    """1 - (best - second best probability), (rows,); 1 where there is but one class to answer."""
+    if scores.shape[1] < 2:
+        return np.ones(len(scores))
+    ordered = np.partition(scores, -2, axis=1)
+    unsure: Floats = (1.0 - (ordered[:, -1] - ordered[:, -2])).clip(1e-9)
+    return unsure
+
+
+class _Nothing:
+    def __init__(self, rows: int) -> None:
+        self._same: Floats = np.ones(rows)
+
+    def scores(self) -> Floats:
+        return self._same
+
+    def add(self, row: int) -> None:
+        """Nothing to learn from."""
+
+
+class _OverTerms:
+    """Diagonal information: per column what the candidates ask for and what is known."""
+
+    def __init__(self, rows: Sequence[Terms], known: Sequence[Terms], variance: Floats) -> None:
+        self._rows = len(rows)
+        sizes = np.array([len(columns) for columns, _ in [*rows, *known]])
+        self._starts = np.concatenate([[0], sizes.cumsum()])
+        every = np.concatenate([columns for columns, _ in [*rows, *known]])
+        self._columns = np.unique(every, return_inverse=True)[1]
+        self._place = np.repeat(np.arange(len(sizes)), sizes)
+        weight = np.concatenate([variance, np.full(len(known), variance.mean())])[self._place]
+        self._values: Floats = weight * np.concatenate([weights for _, weights in [*rows, *known]]) ** 2.0
+        self._asked = np.bincount(self._columns, self._values)
+        own = int(self._starts[self._rows])
+        self._known = _PRIOR + np.bincount(self._columns[own:], self._values[own:], minlength=len(self._asked))
+
+    def scores(self) -> Floats:
+        own = slice(0, int(self._starts[self._rows]))
+        columns, values, place = self._columns[own], self._values[own], self._place[own]
+        told = np.bincount(place, values * (self._asked / self._known**2)[columns], minlength=self._rows)
+        noise = np.bincount(place, values * (1.0 / self._known)[columns], minlength=self._rows)
+        gained: Floats = told / (1.0 + noise)
+        return gained
+
+    def add(self, row: int) -> None:
+        own = slice(int(self._starts[row]), int(self._starts[row + 1]))
+        np.add.at(self._known, self._columns[own], self._values[own])
+
+
+class _OverEmbeddings:
+    """Whole information: `told` is x C M C x and `noise` 1 + x C x, with C what is not known and M what is asked."""
+
+    def __init__(self, rows: NDArray[np.float32], known: NDArray[np.float32], variance: Floats) -> None:
+        self._x: Floats = _unit(rows) * np.sqrt(variance)[:, None]  # (rows, dimensions)
+        labelled = _unit(known.reshape(-1, rows.shape[1])) * np.sqrt(variance.mean())
+        precision = _PRIOR * np.eye(rows.shape[1]) + labelled.T @ labelled
+        asked = self._x.T @ self._x + labelled.T @ labelled
+        self._c: Floats = np.linalg.inv(precision)
+        self._s: Floats = self._c @ asked @ self._c
+        self._told: Floats = ((self._x @ self._s) * self._x).sum(axis=1)
+        self._noise: Floats = 1.0 + ((self._x @ self._c) * self._x).sum(axis=1)
+
+    def scores(self) -> Floats:
+        gained: Floats = (self._told / self._noise).clip(1e-12)
+        return gained
+
+    def add(self, row: int) -> None:
+        """Sherman-Morrison, for the matrices and for what is kept of each row."""
+        u, v = self._c @ self._x[row], self._s @ self._x[row]
+        noise, told = self._noise[row], self._told[row]
+        along, across = self._x @ u, self._x @ v
+        self._noise = self._noise - along**2 / noise
+        self._told = self._told - 2.0 * along * across / noise + along**2 * told / noise**2
+        self._c = self._c - np.outer(u, u) / noise
+        mixed = np.outer(u, v)
+        self._s = self._s - (mixed + mixed.T) / noise + np.outer(u, u) * (told / noise**2)
+
+
+def _unit(rows: NDArray[np.float32]) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Floats = (rows / np.where(lengths > 0.0, lengths, 1.0)).astype(np.float64)
+    return unit
