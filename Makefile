@@ -3,7 +3,7 @@ PYTHON ?= python3
 SERVE := .venv/bin
 EXPORT := .venv-export/bin
 
-.PHONY: faults help install demo test test-quick check format bench bench-drift docs clean
+.PHONY: faults help install demo test test-quick check format bench bench-drift bench-loop docs clean
 
 help: ## This list.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench-drift: test-install ## Drift alarms: false ones, and how soon true ones co
 	@$(SERVE)/python -m benchmarks prepare && $(SERVE)/python -m benchmarks drift all
 	@$(EXPORT)/python -m benchmarks.drift.accuracy
 	@$(SERVE)/python -m benchmarks monitoring && $(SERVE)/python -m benchmarks report
+
+bench-loop: test-install ## Labels that choosing saves, and estimates from chosen labels; some 30 minutes.
+	@$(SERVE)/python -m benchmarks loop all && $(SERVE)/python -m benchmarks report
 
 faults: test-install ## Break a real server in every way of docs/reference/faults.md.
 	$(SERVE)/python -m pytest -v tests/faults

@@ -17,6 +17,7 @@ from benchmarks import bars, changes, report
 from benchmarks.drift import command as drift
 from benchmarks.engine import measure_engine
 from benchmarks.load import find_wrk
+from benchmarks.loop import command as loop
 from benchmarks.monitoring import measure_monitoring
 from benchmarks.overhead import measure_overhead
 from benchmarks.overload import measure_overload
@@ -39,6 +40,7 @@ app = typer.Typer(
     help="Tidegate against its peers, on this machine.",
 )
 app.add_typer(drift.app, name="drift")
+app.add_typer(loop.app, name="loop")
 
 Work = Annotated[Path, typer.Option(help="Work folder, made by `prepare`.")]
 Environments = Annotated[Path, typer.Option(help="Where each peer's environment is made.")]

@@ -7,6 +7,7 @@ fixed before anything was measured. A figure that was not measured is neither me
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from statistics import median
 
 from benchmarks.drift.rivals.catalog import OURS
 from benchmarks.drift.tables import best_rival, over_shifts
@@ -75,7 +76,15 @@ def judge(results: Results) -> list[Verdict]:
     verdicts = [*_engine(results)]
     for pair in results.pairs.values():
         verdicts += _pair(pair)
-    return [*verdicts, *_labels(results), *_overhead(results), *_skew(results), *_overload(results), *_drift(results)]
+    return [
+        *verdicts,
+        *_labels(results),
+        *_overhead(results),
+        *_skew(results),
+        *_overload(results),
+        *_drift(results),
+        *_loop(results),
+    ]
 
 
 def _engine(results: Results) -> Iterator[Verdict]:
@@ -164,3 +173,19 @@ def _drift(results: Results) -> Iterator[Verdict]:
         yield Verdict("texts/s with monitoring, of those without", ">= 0.98 x", str(kept), kept.middle >= 0.98)
         late = middle(tuple(on - off for on, off in zip(added.on_p99, added.off_p99, strict=True)))
         yield Verdict("p99 that monitoring adds", "<= 100 us", f"{late * 1e6:.0f} us", late <= 100e-6)
+
+
+def _loop(results: Results) -> Iterator[Verdict]:
+    """Labels needed of random's, the worst round, and coverage; the bars are stricter for frozen encoders."""
+    if results.loop is None:
+        return
+    for name, part in results.loop.needed.items():
+        bar, found = (0.35 if name.endswith("/minilm") else 0.6), median(part.shares)
+        yield Verdict(f"labels needed, {name}", f"<= {bar:.0%} of random's", f"{found:.0%}", found <= bar)
+        yield Verdict(
+            f"against random at equal labels, {name}", ">= -0.5 points", f"{part.worst:+.1f}", part.worst >= -0.5
+        )
+    for name, cover in results.loop.coverage.items():
+        yield Verdict(
+            f"estimate from chosen labels, {name}", "covers >= 90 %", f"{cover.covered:.1%}", cover.covered >= 0.9
+        )

@@ -42,6 +42,18 @@ def drift_conditions(rivals: Sequence[Library]) -> Conditions:
     )
 
 
+def loop_conditions() -> Conditions:
+    """The conditions of a measurement of the loop, which serves nothing."""
+    return Conditions(
+        date=datetime.now(UTC).replace(microsecond=0),
+        machine=devices.hardware(),
+        command=" ".join(["python -m benchmarks", *sys.argv[1:]]),
+        versions=installed(),
+        model="frozen MiniLM or TF-IDF (words and pairs), logistic regression fitted anew every round.",
+        texts=0,
+    )
+
+
 def installed() -> dict[str, str]:
     """Package to version, in this environment."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.bars import Verdict, judge, p50, p99, ratio, throughput
 from benchmarks.drift.tables import contest_section, replay_section
+from benchmarks.loop.tables import loop_section
 from benchmarks.results import Conditions, Load, Pair, Results, Turns, middle
 from tidegate.environments import CHECKOUT
 from tidegate.errors import UsageError
@@ -40,7 +41,7 @@ def render(results: Results) -> str:
     parts = ["## Against the bars", *_verdicts(verdicts), "\n## Where Tidegate loses", *_losses(results)]
     for pair in results.pairs.values():
         parts += [f"\n## Tidegate and {pair.title}", *_pair(pair)]
-    return "\n".join([*parts, *_inside(results), *_drift(results)]) + "\n"
+    return "\n".join([*parts, *_inside(results), *_drift(results), *_loop(results)]) + "\n"
 
 
 def verdict_rows(verdicts: Sequence[Verdict]) -> list[list[str]]:
@@ -154,6 +155,12 @@ def _drift(results: Results) -> Iterator[str]:
         tails = [f"{middle(side) * 1e3:.2f} ms" for side in (added.on_p99, added.off_p99)]
         yield f"At {added.rate:.0f} requests/s, whether answers come or not: p99 {tails[0]} monitored, {tails[1]} not."
         yield from _conditions(added.conditions)
+
+
+def _loop(results: Results) -> Iterator[str]:
+    if results.loop is not None:
+        yield from loop_section(results.loop)
+        yield from _conditions(results.loop.conditions)
 
 
 def _rates(values: tuple[float, ...]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.loop.labels_needed import _fitted, candidates
+from benchmarks.loop.labels_needed import answered, candidates, fitted
 from benchmarks.loop.pools import Pool
 from monitoring.labels.labelled import wilson
 from monitoring.labels.policies import UNIFORM, fill
@@ -39,10 +39,10 @@ def simulate(pool: Pool, seed: int, training: int = TRAINING, budget: int = BUDG
     """Choose, label, estimate, once."""
     order = np.random.default_rng([seed, 1]).permutation(len(pool.truths))
     known, rest = order[:training], order[training:]
-    model = _fitted(pool, known)
+    model = fitted(pool, known)
     right: NDArray[np.bool_] = model.predict(pool.rows[rest]) == pool.truths[rest]
     terms = [pool.terms[row] for row in known] if pool.terms else ()
-    given = candidates(pool, model.predict_proba(pool.rows[rest]), rest)
+    given = candidates(pool, answered(pool, model, rest), rest)
     picks = fill(given, Labelled(pool.embedding[known], terms), budget, seed, runs=_RUNS)
     rows = np.array([pick.row for pick in picks])
     said = estimate(right[rows], np.array([pick.probability for pick in picks]))

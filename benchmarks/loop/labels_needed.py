@@ -20,7 +20,11 @@ from monitoring.labels.policies_information import Candidates, Labelled
 
 ROUNDS = 15
 NEVER = 1.2  # of the budget: what counts where the target is not reached within it
-SHARES: Mapping[str, float] = {UNIFORM: 0.1, MARGIN: 0.8, DIVERSE: 0.1}  # no drift, no reports: their slots are margin's
+SHARES: Mapping[str, float] = {
+    UNIFORM: 0.1,
+    MARGIN: 0.8,
+    DIVERSE: 0.1,
+}  # no drift, no reports: their slots are margin's
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +50,7 @@ def curve(pool: Pool, seed: int, chosen: bool, rounds: int = ROUNDS) -> Curve:
             labelled = order[:size]
         else:
             labelled = np.concatenate([labelled, _asked(pool, model, labelled, size - len(labelled), seed)])
-        model = _fitted(pool, labelled)
+        model = fitted(pool, labelled)
         accuracy.append(float((model.predict(pool.test_rows) == pool.test_truths).mean()))
     return Curve(sizes, np.array(accuracy))
 
@@ -64,6 +68,13 @@ def needed(found: Curve, target: float) -> float:
     return float(labels / found.labels[-1])
 
 
+def answered(pool: Pool, model: Any, rows: NDArray[np.int64]) -> Floats:
+    """Probabilities, (rows, classes of the pool); 0 for classes that the model has not seen."""
+    scores: Floats = np.zeros((len(rows), int(pool.truths.max()) + 1))
+    scores[:, model.classes_] = model.predict_proba(pool.rows[rows])
+    return scores
+
+
 def candidates(pool: Pool, scores: Floats, rows: NDArray[np.int64]) -> Candidates:
     """Some rows of a pool as the policy sees them."""
     terms = [pool.terms[row] for row in rows] if pool.terms else ()
@@ -75,17 +86,23 @@ def _asked(pool: Pool, model: Any, labelled: NDArray[np.int64], budget: int, see
     waiting = np.setdiff1d(np.arange(len(pool.truths)), labelled)
     terms = [pool.terms[row] for row in labelled] if pool.terms else ()
     reference = Labelled(pool.embedding[labelled], terms)
-    given = candidates(pool, model.predict_proba(pool.rows[waiting]), waiting)
+    given = candidates(pool, answered(pool, model, waiting), waiting)
     picks = fill(given, reference, budget, seed * 1_000 + len(labelled), SHARES, runs=0)
     return waiting[[pick.row for pick in picks]]
 
 
-def _fitted(pool: Pool, labelled: NDArray[np.int64]) -> Any:
-    """Logistic regression from scratch, the same for both arms, all data sets and both models."""
+def fitted(pool: Pool, labelled: NDArray[np.int64]) -> Any:
+    """Logistic regression from scratch, the same for both arms and all data sets.
+
+    C is scikit-learn's default over embeddings; over terms 10, with which random sampling's models are better.
+    """
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
 
     rows, truths = pool.rows[labelled], pool.truths[labelled]
     if len(np.unique(truths)) < 2:
         return DummyClassifier().fit(rows, truths)
-    return LogisticRegression(C=10.0, max_iter=500, tol=1e-3).fit(rows, truths)
+    if not pool.terms:
+        return LogisticRegression(max_iter=500, tol=1e-3).fit(rows, truths)
+    return OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear")).fit(rows, truths)

@@ -6,7 +6,7 @@ labels, is looked up on the random curve, which is fitted as `accuracy = a + b l
 `SPLITS` times; their 95 % range is the interval, so it tells chance apart. "Cannot tell" below `MIN_RANDOM` random
 and `MIN_CHOSEN` chosen labels, and where random labels themselves teach nothing.
 Before: labelled items with embeddings; after: the dashboard, `tidegate relabel stats`. Limits: it measures what labels
-are worth to a light model, not to the one that is retrained; a curve is not followed beyond `FURTHEST` times its labels.
+are worth to a light model, not to the one that is retrained; no curve is followed beyond `FURTHEST` times its labels.
 Source: Lowell et al. 2019: savings differ from data to data, so they are measured, never promised.
 """
 
@@ -41,9 +41,7 @@ class Saved:
     why: str = ""
 
 
-def saved(
-    embedding: NDArray[np.float32], labels: NDArray[np.str_], random: NDArray[np.bool_], seed: int = 0
-) -> Saved:
+def saved(embedding: NDArray[np.float32], labels: NDArray[np.str_], random: NDArray[np.bool_], seed: int = 0) -> Saved:
     """How many labels were saved.
 
     Args:
