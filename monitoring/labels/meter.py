@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 MIN_RANDOM, MIN_CHOSEN = 60, 30  # a third of the random ones test: 20, below which accuracy moves in steps of 5 points
 SPLITS = 40
 FURTHEST = 4.0
+_FLAT = 0.005  # accuracy that e times as many labels add; below it there is no curve to look up on
 _STEPS = 4  # points of the random curve
 _TESTING = 1.0 / 3.0
 
@@ -72,7 +73,7 @@ def _once(
     sizes = np.geomspace(max(8, len(training) // 8), len(training), _STEPS).astype(int)
     reached = [_accuracy(embedding, labels, training[:size], test) for size in sizes]
     slope, start = np.polyfit(np.log(sizes), reached, 1)
-    if slope <= 0.0:
+    if slope <= _FLAT:
         return None
     # The chosen alone are lopsided; as in the product they stand beside random ones, half and half.
     half = min(len(training), len(chosen)) // 2

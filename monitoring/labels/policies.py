@@ -5,7 +5,8 @@ window away from the reference (witness), diverse ones among the uncertain, and 
 most about the others. Each draw is random, by weights, without replacement; the chances of all draws of a row add up
 to its inclusion probability, over several runs with other seeds. Pure functions of (candidates, reference, budget,
 seed). Before: records, `policies_information`; after: the queue, `weighted`. Limits: the probability is an estimate
-where draws depend on earlier ones (`RUNS` runs), and is at least the uniform slot's, which is exact.
+where draws depend on earlier ones (`RUNS` runs; a little low for what is nearly sure to be chosen), and is at least
+the uniform slot's, which is exact.
 Sources: Kirsch et al. 2023 (stochastic batches); Scheffer et al. 2001 (margin); Arthur and Vassilvitskii 2007
 (k-means++); Horvitz and Thompson 1952; Lowell et al. 2019 (why a random stream stays).
 """
@@ -119,6 +120,15 @@ class _Drawing:
         self._keep(slot, row)
         return row
 
+    def take_evenly(self, count: int) -> None:
+        """Draw so many open rows, each with the same chance."""
+        left = np.flatnonzero(self.open)
+        count = min(count, len(left))
+        if count:
+            self.chance[left] += count / len(left)
+        for row in self._rng.choice(left, count, replace=False).tolist():
+            self._keep(UNIFORM, row)
+
     def report(self, row: int) -> None:
         """Keep what somebody reported: it was sure to be chosen."""
         self.chance[row] += 1.0
@@ -139,8 +149,7 @@ def _draw(
     for row in np.flatnonzero(candidates.reported)[: slots[REPORTED]].tolist():
         drawing.report(row)
     unsure = uncertainty(candidates.scores)
-    for _ in range(slots[UNIFORM]):
-        drawing.take(UNIFORM, np.ones(len(unsure)))
+    drawing.take_evenly(slots[UNIFORM])
     _draw_floor(drawing, candidates, unsure, min(floor, slots[MARGIN] // max(1, candidates.scores.shape[1])))
     for _ in range(slots[WITNESS]):
         drawing.take(WITNESS, candidates.witness.clip(0.0))

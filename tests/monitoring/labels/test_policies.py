@@ -93,27 +93,27 @@ def test_every_predicted_class_has_its_floor() -> None:
 
 def test_what_is_labelled_already_is_asked_about_less() -> None:
     rng = np.random.default_rng(1)
-    near = np.concatenate([np.tile([1.0, 0.0], (100, 1)), np.tile([0.0, 1.0], (100, 1))]).astype(np.float32)
+    near = np.concatenate([np.tile([1.0, 0.0], (130, 1)), np.tile([0.0, 1.0], (70, 1))]).astype(np.float32)
     near += rng.normal(scale=0.05, size=near.shape).astype(np.float32)
     none = np.zeros(ROWS)
     same = Candidates(tuple(map(str, range(ROWS))), np.full((ROWS, 2), 0.5), near, none, none.astype(np.bool_))
-    picks = margin(same, Labelled(near[:60]), 10, seed=1)
+    picks = margin(same, Labelled(near[:80]), 10, seed=1)
 
-    assert sum(pick.row >= 100 for pick in picks) >= 9
+    assert sum(pick.row >= 130 for pick in picks) >= 8
 
 
 def test_probabilities_are_how_often_a_row_is_chosen() -> None:
     candidates = made(40)
-    picks = [fill(candidates, Labelled(), 12, seed=seed, runs=2) for seed in range(120)]
+    picks = [fill(candidates, Labelled(), 12, seed=seed, runs=8) for seed in range(60)]
     chosen = np.zeros(40)
     stated = np.zeros(40)
     for one in picks:
         for pick in one:
-            chosen[pick.row] += 1 / 120
+            chosen[pick.row] += 1 / 60
             stated[pick.row] += pick.probability
-    mean = stated / (chosen * 120).clip(1.0)
-    often = chosen > 0.1
+    mean = stated / (chosen * 60).clip(1.0)
+    often = (chosen > 0.1) & (chosen < 0.7)
 
-    assert mean[often] == pytest.approx(chosen[often], abs=0.12)
+    assert mean[often] == pytest.approx(chosen[often], abs=0.15)
     # One over the chance of every pick counts all candidates, in the mean.
     assert np.mean([sum(1.0 / pick.probability for pick in one) for one in picks]) == pytest.approx(40, rel=0.1)
