@@ -26,10 +26,10 @@ def loop_section(loop: Loop) -> Iterator[str]:
         yield "Accuracy from 100 chosen labels, weighted by the chance of each: how often its 95 % interval covers the"
         yield "truth, beside the random slot's 20 labels alone.\n"
         rows = []
-        for name, part in loop.coverage.items():
-            bias = f"{100.0 * part.bias:+.1f} ({100.0 * part.unweighted_bias:+.1f} unweighted)"
-            alone = [f"{part.random_covered:.1%}", f"{part.random_width:.3f}"]
-            rows.append([name, str(part.simulations), f"{part.covered:.1%}", f"{part.width:.3f}", bias, *alone])
+        for name, said in loop.coverage.items():
+            bias = f"{100.0 * said.bias:+.1f} ({100.0 * said.unweighted_bias:+.1f} unweighted)"
+            alone = [f"{said.random_covered:.1%}", f"{said.random_width:.3f}"]
+            rows.append([name, str(said.simulations), f"{said.covered:.1%}", f"{said.width:.3f}", bias, *alone])
         header = ["data/model", "simulations", "covered", "width", "bias, points", "random slot covered", "width"]
         yield from _table(header, rows)
 

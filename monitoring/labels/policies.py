@@ -188,7 +188,8 @@ def _squared(rows: NDArray[np.float32], others: NDArray[np.float32]) -> Floats:
     """Squared distances, (rows, others)."""
     products = rows @ others.T
     squares = (rows**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2.0 * products
-    return squares.clip(0.0).astype(np.float64)
+    distances: Floats = squares.clip(0.0).astype(np.float64)
+    return distances
 
 
 def _sharpened(scores: Floats, among: NDArray[np.bool_]) -> Floats:

@@ -1,4 +1,4 @@
-"""What was chosen unevenly speaks for everything: the interval covers the truth and is narrower than the random slot's."""
+"""What was chosen unevenly speaks for all: the interval covers the truth, narrower than that of the random slot."""
 
 import numpy as np
 import pytest
