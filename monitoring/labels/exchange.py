@@ -37,7 +37,7 @@ def to_csv(items: Iterable[Item]) -> str:
     writer = csv.DictWriter(target, FIELDS, lineterminator="\r\n")
     writer.writeheader()
     for item in items:
-        writer.writerow({name: _guard(value) for name, value in _row(item).items()})
+        writer.writerow({name: guard(value) for name, value in _row(item).items()})
     return target.getvalue()
 
 
@@ -186,7 +186,7 @@ def _collect(place: str, row: Any, labels: list[Label], problems: list[str]) -> 
     labels.append(Label(place, row["id"], label, str(row.get("annotator") or "")))
 
 
-def _guard(value: Any) -> Any:
+def guard(value: Any) -> Any:
     """An apostrophe before what looks like a formula, and before text that would read as guarded."""
     if isinstance(value, str) and value.lstrip("'").startswith(_FORMULA):
         return "'" + value

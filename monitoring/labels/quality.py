@@ -8,7 +8,7 @@ The only module that speaks to cleanlab, which it imports when it is called. Sou
 Learning"; on flags that were right, Northcutt et al. 2021, "Pervasive Label Errors".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,12 +88,17 @@ class Audit:
     unjudged: tuple[str, ...]
 
 
-def audit(rows: Sequence[Given], embeddings: Floats | None = None) -> Audit:
+def _silent() -> None:
+    """Nobody waits."""
+
+
+def audit(rows: Sequence[Given], embeddings: Floats | None = None, step: Callable[[], None] = _silent) -> Audit:
     """Find labels that are likely wrong; the same rows give the same answer.
 
     Args:
         rows: trusted labels and those to judge; without trusted ones each is judged by the others.
         embeddings: (rows, dimensions) of the texts, from any model that did not learn these labels.
+        step: called after each of the models is trained: `FOLDS` times, or twice as often with trusted rows.
 
     Raises:
         UsageError: too few rows or classes to learn anything from.
@@ -110,7 +115,7 @@ def audit(rows: Sequence[Given], embeddings: Floats | None = None) -> Audit:
         )
     scores = np.full(len(rows), np.nan)
     unjudged = tuple(label for label in counts if label not in classes)
-    case = _Case([rows[place] for place in kept], classes, None if embeddings is None else embeddings[kept])
+    case = _Case([rows[place] for place in kept], classes, None if embeddings is None else embeddings[kept], step)
     scores[kept] = case.scores
     suspects = tuple(case.suspect(at, int(kept[at])) for at in case.flagged)
     return Audit(suspects, scores, case.annotators(), unjudged)
@@ -119,8 +124,10 @@ def audit(rows: Sequence[Given], embeddings: Floats | None = None) -> Audit:
 class _Case:
     """The rows that can be judged, and all evidence on them."""
 
-    def __init__(self, rows: Sequence[Given], classes: list[str], embeddings: Floats | None) -> None:
-        self._rows, self._classes = rows, classes
+    def __init__(
+        self, rows: Sequence[Given], classes: list[str], embeddings: Floats | None, step: Callable[[], None]
+    ) -> None:
+        self._rows, self._classes, self._step = rows, classes, step
         column = {label: place for place, label in enumerate(classes)}
         self._labels: Index = np.array([column[row.label] for row in rows], dtype=np.int64)
         self._judged: Mask = np.array([not row.trusted for row in rows], dtype=np.bool_)
@@ -145,7 +152,7 @@ class _Case:
     def _expected(self) -> tuple[Floats, Floats]:
         """What each label should be, (rows, classes): by all evidence, and out of fold by all labels alone."""
         trusted, judged, wide = ~self._judged, self._judged, len(self._classes)
-        together = models.out_of_fold(self._inputs, self._labels, self._groups, wide, _SEED)
+        together = models.out_of_fold(self._inputs, self._labels, self._groups, wide, seed=_SEED, step=self._step)
         calm = trusted if self._teaches(trusted) else judged
         experts = [models.tempered(together, models.temperature(together[calm], self._labels[calm]))]
         if self._teaches(trusted):
@@ -162,7 +169,7 @@ class _Case:
     def _by_trusted(self, trusted: Mask) -> Floats:
         labels, wide = self._labels[trusted], len(self._classes)
         inputs, groups = self._inputs[trusted], np.unique(self._groups[trusted], return_inverse=True)[1]
-        own = models.out_of_fold(inputs, labels, groups, wide, _SEED)
+        own = models.out_of_fold(inputs, labels, groups, wide, seed=_SEED, step=self._step)
         found = np.empty((len(self._labels), wide))
         found[trusted] = own
         found[~trusted] = models.predict(inputs, labels, self._inputs[~trusted], wide)

@@ -6,7 +6,7 @@ are tempered on labels that are trusted. Before: rows of people's answers; after
 are minutes; all in memory. Sources: Guo et al. 2017 (temperature); Northcutt et al. 2021 (out-of-fold probabilities).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,19 @@ def features(texts: Sequence[str], embeddings: Floats | None) -> tuple[Any, Inde
     return sparse.hstack([words, other]).tocsr(), _near_copies(words)
 
 
-def out_of_fold(rows: Any, labels: Index, groups: Index, classes: int, seed: int) -> Floats:
-    """Probabilities (rows, classes) of each row by a model that saw neither it nor its near copies."""
+def out_of_fold(
+    rows: Any, labels: Index, groups: Index, classes: int, *, seed: int, step: Callable[[], None]
+) -> Floats:
+    """Probabilities (rows, classes) of each row by a model that saw neither it nor its near copies.
+
+    `step` is called after each fold.
+    """
     fold = _folds(labels, groups, seed)
     found = np.zeros((len(labels), classes))
     for number in range(FOLDS):
         held = fold == number
         found[held] = predict(rows[~held], labels[~held], rows[held], classes)
+        step()
     return found
 
 

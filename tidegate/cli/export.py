@@ -72,6 +72,21 @@ def export_run(
     return BundleStore(settings.bundles_dir).load(name, published["version"])
 
 
+def fetch_splits(settings: Settings, run: str, work: Path) -> dict[str, Path]:
+    """The CSV files (text, label) of a run's splits, `training` and `evaluation`, as far as it logged them.
+
+    Args:
+        settings: for the home folder and the export environment.
+        run: as for `export_run`.
+        work: an empty folder that the run is copied into.
+
+    Raises:
+        TidegateError: whatever the child raised.
+    """
+    files = _ask(settings, "fetch_splits", {"run": run, "work": str(work)})
+    return {name: Path(file) for name, file in files.items()}
+
+
 def default_name(run: str) -> str:
     """The bundle name that a run suggests: the registered name, or the last part of a path.
 

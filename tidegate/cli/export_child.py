@@ -1,7 +1,8 @@
 """The export child: composes exporters and monitoring inside the export environment.
 
 Started by `tidegate.cli.export` through `tidegate.cli.children` as `python -m tidegate.cli.export_child ACTION
-FILE`, with one JSON object of arguments in the file. Actions: export, list_runs, show_run. The registry is the one
+FILE`, with one JSON object of arguments in the file. Actions: export, list_runs, show_run,
+fetch_splits. The registry is the one
 that this process's own environment names, else the home folder's, so that its password is in no request. Messages
 go to stderr; the answer goes back through `children.answer`.
 """
@@ -54,7 +55,21 @@ def show_run(run: str, home: str) -> dict[str, Any]:
     return sources.show_run(run, tracking_uri(Path(home)))
 
 
-ACTIONS: dict[str, Callable[..., Any]] = {"export": export, "list_runs": list_runs, "show_run": show_run}
+def fetch_splits(run: str, work: str, home: str) -> dict[str, str]:
+    """Copy a run into the folder `work`; answers the CSV files (text, label) of its splits by name."""
+    from exporters import sources
+
+    fetched = sources.fetch_run(run, tracking_uri(Path(home)), Path(work))
+    splits = {"training": fetched.training, "evaluation": fetched.evaluation}
+    return {name: str(file.absolute()) for name, file in splits.items() if file is not None}
+
+
+ACTIONS: dict[str, Callable[..., Any]] = {
+    "export": export,
+    "list_runs": list_runs,
+    "show_run": show_run,
+    "fetch_splits": fetch_splits,
+}
 
 
 def main(argv: Sequence[str]) -> None:

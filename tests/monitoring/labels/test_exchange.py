@@ -35,7 +35,7 @@ def fill_csv(content: str, label: str) -> str:
     target = io.StringIO()
     writer = csv.DictWriter(target, exchange.FIELDS)
     writer.writeheader()
-    writer.writerows([row | {"label": exchange._guard(label)} for row in rows])
+    writer.writerows([row | {"label": exchange.guard(label)} for row in rows])
     return target.getvalue()
 
 
