@@ -12,9 +12,9 @@ import numpy as np
 from monitoring.labels.quality_models import Floats, Index
 
 _ROUNDS = 30  # expectation maximisation moves less than 0.001 after about 20
-_RIGHT = 0.9  # what is believed of annotators before anything is known: 1 in 10 labels is wrong
-_BELIEF_ROWS = 20.0  # a class: labels that this belief counts for
-_SHARED_ROWS = 10.0  # a class: labels that everybody's errors count for in one annotator's
+_RIGHT = 0.93  # what is believed of annotators before anything is known
+_BELIEF_ROWS = 100.0  # a class: labels that this counts for; less finds noise in a small batch that has none
+_SHARED_ROWS = 30.0  # a class: labels that everybody's errors count for in one annotator's
 
 
 def chance_wrong(expected: Floats, given: Index, annotators: Index) -> tuple[Floats, Floats]:

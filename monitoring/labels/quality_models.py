@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 FOLDS = 5
 NEAR_COPY = 0.9  # cosine of TF-IDF of words: a changed figure or name in a sentence stays above it
 _STRENGTH = 5.0  # of logistic regression (C): best of 3, 5, 10, 30 on clean labels, less learns no noise by heart
-_MOST_TERMS = 20_000  # of words, and of characters
+_MOST_TERMS = 10_000  # of words, and of characters
 _TEMPERATURES = np.geomspace(0.3, 4.0, 60)
 _LEAST = 1e-6  # a probability: no model is surer than that
 _BLOCK = 512  # rows whose nearness to all others is held at once
@@ -40,12 +40,11 @@ def features(texts: Sequence[str], embeddings: Floats | None) -> tuple[Any, Inde
 
     options = {"sublinear_tf": True, "max_features": _MOST_TERMS}
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\S+", **options).fit_transform(texts)
-    if embeddings is None:
-        other = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **options).fit_transform(texts)
-    else:
+    parts = [words, TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **options).fit_transform(texts)]
+    if embeddings is not None:
         length = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        other = sparse.csr_matrix(embeddings / np.where(length, length, 1.0))
-    return sparse.hstack([words, other]).tocsr(), _near_copies(words)
+        parts.append(sparse.csr_matrix(embeddings / np.where(length, length, 1.0)))
+    return sparse.hstack(parts).tocsr(), _near_copies(words)
 
 
 def out_of_fold(
@@ -67,13 +66,15 @@ def out_of_fold(
 def predict(rows: Any, labels: Index, others: Any, classes: int) -> Floats:
     """Probabilities (others, classes) by a model trained on rows; one class alone is answered as sure."""
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     found = np.full((others.shape[0], classes), _LEAST)
     known = np.unique(labels)
     if len(known) == 1:
         found[:, known] = 1.0
     elif others.shape[0]:
-        model = LogisticRegression(C=_STRENGTH, max_iter=300, tol=1e-3).fit(rows, labels)
+        with threadpool_limits(1):  # its vectors are short: threads that wait for each other cost more than they do
+            model = LogisticRegression(C=_STRENGTH, max_iter=300, tol=1e-3).fit(rows, labels)
         found[:, model.classes_] = model.predict_proba(others).clip(_LEAST)
     return _scaled(found)
 
