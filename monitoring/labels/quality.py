@@ -103,7 +103,7 @@ def audit(rows: Sequence[Given], embeddings: Floats | None = None, step: Callabl
     Raises:
         UsageError: too few rows or classes to learn anything from.
     """
-    counts = {label: 0 for label in sorted({row.label for row in rows})}
+    counts = dict.fromkeys(sorted({row.label for row in rows}), 0)
     for row in rows:
         counts[row.label] += 1
     classes = [label for label, count in counts.items() if count >= LEAST_LABELS]

@@ -14,7 +14,10 @@ OBSERVERS = {"A": "123321412   ", "B": "1233224125 3", "C": " 3332342251 ", "D":
 
 def answers(columns: dict[str, str]) -> list[Answer]:
     return [
-        Answer(str(item), name, label) for name, row in columns.items() for item, label in enumerate(row) if label != " "
+        Answer(str(item), name, label)
+        for name, row in columns.items()
+        for item, label in enumerate(row)
+        if label != " "
     ]
 
 

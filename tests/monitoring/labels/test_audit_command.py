@@ -1,0 +1,88 @@
+"""`tidegate labels audit` ranks planted wrong labels of a file or of a run's splits, and says what to do next."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from examples.headlines import LABELS, generate
+from tidegate.environments import export_python
+
+ROWS, WRONG = 1_200, 60
+
+
+def tidegate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tidegate", "labels", "audit", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+
+def spoiled(file: Path, rows: int = ROWS, wrong: int = WRONG) -> set[int]:
+    """Write headlines with planted wrong labels; answers their rows, counted from 1."""
+    rng = Random(4)
+    planted = set(rng.sample(range(1, rows + 1), wrong))
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["headline", "tone"])
+        for number, (text, label) in enumerate(generate(rows, seed=6), start=1):
+            others = [each for each in LABELS if each != label]
+            writer.writerow([text, rng.choice(others) if number in planted else label])
+    return planted
+
+
+@pytest.mark.slow
+def test_planted_wrong_labels_of_a_file_are_ranked_first_and_written(tmp_path: Path) -> None:
+    planted = spoiled(tmp_path / "data.csv")
+    arguments = ["--data", str(tmp_path / "data.csv"), "--text-column", "headline", "--label-column", "tone"]
+    done = tidegate(*arguments, "--json", "--output", str(tmp_path / "suspects.csv"))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+
+    assert found["rows"] == ROWS
+    ranked = [suspect["row"] for suspect in found["suspects"]]
+    assert len(planted & set(ranked[:WRONG])) > 0.5 * WRONG, "chance would put three there"
+    assert sum(pair["suspects"] for pair in found["pairs"]) == len(ranked)
+    with (tmp_path / "suspects.csv").open(newline="", encoding="utf-8") as stream:
+        written = list(csv.DictReader(stream))
+    assert [int(row["row"]) for row in written] == ranked
+    assert written[0]["label"] != written[0]["suggested"]
+
+
+@pytest.mark.slow
+def test_people_get_a_table_the_totals_and_what_to_do_next(tmp_path: Path) -> None:
+    spoiled(tmp_path / "data.csv", rows=400, wrong=40)
+    done = tidegate(
+        "--data", str(tmp_path / "data.csv"), "--text-column", "headline", "--label-column", "tone", "--top", "3"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "labels to look at again: 3 of " in done.stdout
+    assert "by pair of classes" in done.stdout
+    assert " of 400 labels are suspect; about " in done.stdout
+    assert "--output FILE.csv writes all of them" in " ".join(done.stderr.split())
+
+
+@pytest.mark.slow
+def test_the_splits_of_a_run_are_fetched_and_audited(tmp_path: Path) -> None:
+    home = ["--home", str(tmp_path / "home")]
+    script = Path(__file__).parents[3] / "examples" / "train_tfidf.py"
+    options = ["--rows", "400", "--epochs", "2", "--analyzer", "word", "--ngrams", "1", "2", "--register", "news"]
+    command = [str(export_python()), str(script), *options, "--alias", "champion", *home]
+    trained = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert trained.returncode == 0, trained.stderr
+    done = tidegate("models:/news@champion", "--json", *home)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+
+    assert 250 < found["rows"] <= 400
+    assert {suspect["split"] for suspect in found["suspects"]} <= {"training", "evaluation"}
+
+
+def test_a_run_or_a_file_is_wanted_and_not_both() -> None:
+    done = tidegate()
+
+    assert done.returncode == 2
+    assert "name a run to audit, or a file with --data, and not both" in " ".join(done.stderr.split())
