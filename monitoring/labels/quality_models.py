@@ -39,7 +39,7 @@ def features(texts: Sequence[str], embeddings: Floats | None) -> tuple[Any, Inde
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     options = {"sublinear_tf": True, "max_features": _MOST_TERMS}
-    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"(?u)\S+", **options).fit_transform(texts)
+    words = TfidfVectorizer(tokenizer=str.split, token_pattern=None, ngram_range=(1, 2), **options).fit_transform(texts)
     parts = [words, TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), **options).fit_transform(texts)]
     if embeddings is not None:
         length = np.linalg.norm(embeddings, axis=1, keepdims=True)

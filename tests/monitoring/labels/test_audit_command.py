@@ -9,10 +9,22 @@ from random import Random
 
 import pytest
 
-from examples.headlines import LABELS, generate
 from tidegate.environments import export_python
 
-ROWS, WRONG = 1_200, 60
+ROWS, WRONG = 600, 40
+WORDS = {
+    "bad": ("fell", "lost", "missed", "cut", "worse", "halved"),
+    "good": ("rose", "won", "beat", "raised", "better", "doubled"),
+    "plain": ("named", "moved", "listed", "meets", "publishes", "employs"),
+}
+FILLING = "profit sales margin plant office board market quarter orders costs ship paper steel cloud retail".split()
+
+
+def sentence(rng: Random, label: str) -> str:
+    """A text that a bag of words can learn, which few headlines of the generator are."""
+    words = [*rng.sample(WORDS[label], 2), *rng.sample(FILLING, 6)]
+    rng.shuffle(words)
+    return " ".join(words)
 
 
 def tidegate(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -21,15 +33,15 @@ def tidegate(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def spoiled(file: Path, rows: int = ROWS, wrong: int = WRONG) -> set[int]:
-    """Write headlines with planted wrong labels; answers their rows, counted from 1."""
+    """Write sentences with planted wrong labels; answers their rows, counted from 1."""
     rng = Random(4)
     planted = set(rng.sample(range(1, rows + 1), wrong))
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["headline", "tone"])
-        for number, (text, label) in enumerate(generate(rows, seed=6), start=1):
-            others = [each for each in LABELS if each != label]
-            writer.writerow([text, rng.choice(others) if number in planted else label])
+        for number in range(1, rows + 1):
+            label, other = rng.sample(sorted(WORDS), 2)
+            writer.writerow([sentence(rng, label), other if number in planted else label])
     return planted
 
 
@@ -43,7 +55,7 @@ def test_planted_wrong_labels_of_a_file_are_ranked_first_and_written(tmp_path: P
 
     assert found["rows"] == ROWS
     ranked = [suspect["row"] for suspect in found["suspects"]]
-    assert len(planted & set(ranked[:WRONG])) > 0.5 * WRONG, "chance would put three there"
+    assert len(planted & set(ranked[:WRONG])) >= 0.9 * WRONG
     assert sum(pair["suspects"] for pair in found["pairs"]) == len(ranked)
     with (tmp_path / "suspects.csv").open(newline="", encoding="utf-8") as stream:
         written = list(csv.DictReader(stream))

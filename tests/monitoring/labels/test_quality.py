@@ -73,7 +73,7 @@ def test_who_turns_one_class_into_another_stands_first_and_is_named() -> None:
 
     assert found.annotators[0].annotator == "a2"
     assert found.annotators[0].expected_wrong > 1.5 * found.annotators[1].expected_wrong
-    assert figures(found, spoiled, truth)[0] >= 0.8
+    assert figures(found, spoiled, truth)[0] >= 0.7
     first = next(suspect for suspect in found.suspects if spoiled[suspect.row].annotator == "a2")
     assert (first.given, first.suggested) == ("positive", "negative")
     assert "many labels of a2 are doubted" in first.why
