@@ -151,11 +151,12 @@ class _Case:
 
     def _expected(self) -> tuple[Floats, Floats]:
         """What each label should be, (rows, classes): by all evidence, and out of fold by all labels alone."""
-        trusted, judged, wide = ~self._judged, self._judged, len(self._classes)
+        trusted, wide = ~self._judged, len(self._classes)
         together = models.out_of_fold(self._inputs, self._labels, self._groups, wide, seed=_SEED, step=self._step)
         experts = [together, self._by_trusted(trusted)] if self._teaches(trusted) else [together]
         found = models.together(experts)
-        calm = trusted if self._teaches(trusted) else judged
+        # Without trusted labels the ones that cleanlab passes: tempered on wrong ones, models would expect them.
+        calm = trusted if self._teaches(trusted) else ~_cleanlab(self._labels, together)
         found = models.tempered(found, models.temperature(found[calm], self._labels[calm]))
         for source in (self._served(found), self._copies(found)):
             found = models.together([found, source])

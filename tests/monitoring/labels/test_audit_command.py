@@ -17,7 +17,7 @@ WORDS = {
     "good": ("rose", "won", "beat", "raised", "better", "doubled"),
     "plain": ("named", "moved", "listed", "meets", "publishes", "employs"),
 }
-FILLING = "profit sales margin plant office board market quarter orders costs ship paper steel cloud retail".split()
+FILLING = ("profit", "sales", "margin", "plant", "office", "board", "market", "quarter", "orders", "costs", "ship")
 
 
 def sentence(rng: Random, label: str) -> str:
