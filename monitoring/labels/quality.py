@@ -141,7 +141,7 @@ class _Case:
         self._inputs, self._groups = models.features([row.text for row in self._rows], embeddings)
         expected, together = self._expected()
         places = np.flatnonzero(self._judged)
-        annotators = np.array([self._people.index(self._rows[at].annotator) for at in places], dtype=np.int64)
+        annotators = np.array([self._people.index(self._rows[at].annotator) for at in places.tolist()], dtype=np.int64)
         chances, truth = chance_wrong(expected[places], self._labels[places], annotators)
         self.scores[places] = chances
         self._truth = np.zeros_like(expected)
@@ -203,7 +203,7 @@ class _Case:
         """Whose labels are doubted how much, most doubted first."""
         found = []
         for person in self._people:
-            own = [self.scores[at] for at in np.flatnonzero(self._judged) if self._rows[at].annotator == person]
+            own = [self.scores[at] for at in np.flatnonzero(self._judged).tolist() if self._rows[at].annotator == person]
             found.append(Doubted(person, len(own), float(np.sum(own))))
         return tuple(sorted(found, key=lambda each: -each.expected_wrong / each.labels))
 
@@ -222,7 +222,7 @@ class _Case:
         if row.served and max(row.served, key=row.served.__getitem__) != row.label:
             why.append("the model answered otherwise")
         same = np.flatnonzero(self._groups == self._groups[at])
-        if any(self._rows[other].label != row.label for other in same):
+        if any(self._rows[other].label != row.label for other in same.tolist()):
             why.append("a near copy has another label")
         if self._is_odd(row.annotator):
             why.append(f"many labels of {row.annotator} are doubted")
