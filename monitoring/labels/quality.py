@@ -203,7 +203,9 @@ class _Case:
         """Whose labels are doubted how much, most doubted first."""
         found = []
         for person in self._people:
-            own = [self.scores[at] for at in np.flatnonzero(self._judged).tolist() if self._rows[at].annotator == person]
+            own = [
+                self.scores[at] for at in np.flatnonzero(self._judged).tolist() if self._rows[at].annotator == person
+            ]
             found.append(Doubted(person, len(own), float(np.sum(own))))
         return tuple(sorted(found, key=lambda each: -each.expected_wrong / each.labels))
 

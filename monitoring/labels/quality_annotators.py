@@ -36,8 +36,9 @@ def chance_wrong(expected: Floats, given: Index, annotators: Index) -> tuple[Flo
     for _ in range(_ROUNDS):
         truth = expected * errs[annotators, :, given]  # (rows, true class)
         truth = truth / truth.sum(axis=1, keepdims=True)
-        counts = np.zeros((people, classes, classes))
-        np.add.at(counts, (annotators, slice(None), given), truth)
+        counted = np.zeros((people * classes, classes))  # (annotators and given class, true class)
+        np.add.at(counted, annotators * classes + given, truth)
+        counts = counted.reshape(people, classes, classes).transpose(0, 2, 1)
         shared = _shares(_BELIEF_ROWS * belief + counts.sum(axis=0))
         errs = _shares(_SHARED_ROWS * shared + counts)
     return 1.0 - truth[np.arange(len(given)), given], truth
