@@ -16,6 +16,7 @@ from exporters.convert import Draft
 from exporters.sources import Run
 from exporters.texts import Row, choose_samples, read_rows
 from exporters.verification import FILE as VERIFICATION
+from tidegate.behaviour_report import FILE as BEHAVIOUR
 from tidegate.bundle import Evidence, FileEntry, Lineage, Manifest, Variant
 
 _PACKAGES = (
@@ -43,6 +44,7 @@ class ExportRequest(BaseModel):
     label_column: str = "label"
     max_accuracy_drop: float = Field(0.5, ge=0, le=100, description="In points (percent of rows).")
     trust_pickle: bool = False
+    allow_behaviour_failures: bool = Field(False, description="Publish although gated behavioural tests fail.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def final_manifest(
         chosen=chosen,
         evidence=tuple(evidence for _, evidence in candidates),
         verification=VERIFICATION,
+        behaviour=BEHAVIOUR if BEHAVIOUR in files else None,
         lineage=plan.run.lineage.model_copy(update={"packages": _packages()}),
     )
 
@@ -94,6 +97,7 @@ def _fill(
     evidence: tuple[Evidence, ...],
     lineage: Lineage,
     verification: str | None = None,
+    behaviour: str | None = None,
 ) -> Manifest:
     draft = plan.draft
     return Manifest(
@@ -113,6 +117,7 @@ def _fill(
         evidence=evidence,
         lineage=lineage,
         verification=verification,
+        behaviour=behaviour,
         samples=choose_samples(plan.evaluation),
         files=files,
     )

@@ -1,4 +1,4 @@
-"""The export, step by step: fetch_run -> to_onnx -> quantize -> compare -> build_reference -> publish_bundle.
+"""The export: fetch_run -> to_onnx -> quantize -> compare -> examine -> build_reference -> publish_bundle.
 
 Runs in the export environment, started by `tidegate.cli.export_child`, which also gives it the builder of the
 reference profile (exporters and monitoring do not import each other). Everything is written into staging folders
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from exporters.behaviour import examine
 from exporters.convert import Draft, to_onnx
 from exporters.embedding_output import aligned
 from exporters.handover import BuildReference, hand_over
@@ -57,6 +58,7 @@ def export_run(
 
     Raises:
         NoVariantPassed: the gate refused every variant; nothing is published.
+        BehaviourRefused: it behaves worse than the live version; nothing is published.
         UsageError: no evaluation data, or data that does not fit the model.
         RunNotFound, UnsupportedSource, UntrustedPickle: see `sources` and `convert`.
     """
@@ -78,11 +80,13 @@ def export_run(
         candidates = _compare(plan, yard, folder, work, say)
         chosen = _choose(request.name, candidates)
         _delete_refused(candidates, folder)
+        verification = draw(evaluation, yard.source, yard.max_accuracy_drop)
+        examine(plan, chosen.variant, folder, verification.texts, store, say)
         say(f"building the reference profile from the answers of {chosen.variant.name}")
         if run.training is None:
             say("the run logged no training split: the evaluation texts stand in for it in the reference")
         hand_over(plan, chosen.variant, folder, build_reference)
-        write(draw(evaluation, yard.source, yard.max_accuracy_drop), folder)
+        write(verification, folder)
         measured = [(candidate.variant, candidate.evidence) for candidate in candidates]
         bundle = store.publish(
             request.name,

@@ -24,6 +24,8 @@ _MODEL_ALIAS = re.compile(r"models:/([^/@]+)@([^/@]+)")
 _MODEL_VERSION = re.compile(r"models:/([^/@]+)/(\d+)")
 _LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
 _RUN = re.compile(r"runs:/([^/]+)/(.+)")
+# Artifacts of a run beside its model, in the order of `Run`; in a directory they stand beside the model's files.
+_FILES = {"training": "data/training.csv", "evaluation": "data/evaluation.csv", "behaviour": "behaviour.yaml"}
 _GIT_COMMIT = "mlflow.source.git.commit"
 
 
@@ -36,12 +38,14 @@ class Run:
         lineage: where it comes from; packages are added by the pipeline.
         training: CSV (text, label) of its training split, if the run logged one.
         evaluation: CSV (text, label) of its evaluation split, if the run logged one.
+        behaviour: YAML of its behavioural tests, if the run logged one.
     """
 
     layout: Layout
     lineage: Lineage
     training: Path | None
     evaluation: Path | None
+    behaviour: Path | None = None
 
 
 def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:
@@ -61,8 +65,8 @@ def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(work / "model")))
         layout = recognise(folder)
         logged = _logged_run(mlflow.MlflowClient(), run_id or layout.run_id)
-        splits = _download_splits(mlflow, logged.info.run_id, work) if logged else {}
-        return Run(layout, _lineage(uri, logged, layout), splits.get("training"), splits.get("evaluation"))
+        files = _download_files(mlflow, logged.info.run_id, work) if logged else {}
+        return Run(layout, _lineage(uri, logged, layout), *(files.get(name) for name in _FILES))
 
 
 def list_runs(tracking_uri: str) -> list[dict[str, Any]]:
@@ -164,9 +168,8 @@ def _fetch_directory(uri: str) -> Run:
         raise RunNotFound(f"no directory {uri!r}; name a run as {_FORMS}")
     layout = recognise(folder)
     lineage = Lineage(source_uri=str(folder.absolute()), run_id=layout.run_id, flavour=layout.flavour)
-    files = {name: folder / f"{name}.csv" for name in ("training", "evaluation")}
-    found = {name: file if file.is_file() else None for name, file in files.items()}
-    return Run(layout, lineage, found["training"], found["evaluation"])
+    files = [folder / Path(place).name for place in _FILES.values()]
+    return Run(layout, lineage, *(file if file.is_file() else None for file in files))
 
 
 @contextmanager
@@ -203,16 +206,15 @@ def _run_id(client: Any, uri: str) -> str:
     return client.get_run(match[1]).info.run_id if match else ""
 
 
-def _download_splits(mlflow: Any, run_id: str, work: Path) -> dict[str, Path]:
-    """The CSV files that the training scripts log under `data/`."""
-    logged = {entry.path for entry in mlflow.MlflowClient().list_artifacts(run_id, "data")}
-    splits = {}
-    for name in ("training", "evaluation"):
-        if f"data/{name}.csv" in logged:
-            target = str(work / "splits")
-            file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=f"data/{name}.csv", dst_path=target)
-            splits[name] = Path(file)
-    return splits
+def _download_files(mlflow: Any, run_id: str, work: Path) -> dict[str, Path]:
+    """What the run logged of `_FILES`."""
+    client, target = mlflow.MlflowClient(), str(work / "files")
+    logged = {entry.path for folder in (None, "data") for entry in client.list_artifacts(run_id, folder)}
+    return {
+        name: Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=place, dst_path=target))
+        for name, place in _FILES.items()
+        if place in logged
+    }
 
 
 def _lineage(uri: str, run: Any, layout: Layout) -> Lineage:

@@ -52,6 +52,7 @@ RULES: tuple[tuple[str, Role], ...] = (
     ("GET /models/{m}/drift", PREDICT),
     ("GET /models/{m}/traffic", PREDICT),
     ("POST /models/{m}/feedback", PREDICT),
+    ("POST /models/{m}/behaviour", ANNOTATE),
     ("PUT /models/{m}/aliases/{alias}", ADMIN),
     ("DELETE /models/{m}/aliases/{alias}", ADMIN),
     ("POST /models/{m}/rollback", ADMIN),

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from serving import (
     alerts,
+    behaviour,
     docs_page,
     headers,
     hf,
@@ -100,6 +101,7 @@ def create_app(
     headers.allow_origins(app, settings.origins)
     app.include_router(predict.router)
     app.include_router(routes.router)
+    app.include_router(behaviour.router)
     app.include_router(traffic.router)
     app.include_router(alerts.router)
     for protocol in (v2_routes, v2_repository, hf, tei, kserve_v1, mlflow_scoring, tei_embed, openai_embeddings):

@@ -11,7 +11,8 @@ from typing import Any
 from serving.following import ModelState
 from serving.model import ServedModel
 from tidegate import devices
-from tidegate.bundle import Embedding, Evidence, Manifest
+from tidegate.behaviour_report import SuiteResult, TestResult, read_report
+from tidegate.bundle import Bundle, Embedding, Evidence, Manifest
 from tidegate.tunings import Planned, Trial
 
 
@@ -49,6 +50,7 @@ def describe(name: str, state: ModelState) -> dict[str, Any]:
         **manifest.model_dump(mode="json", include=parts),
         "threshold": post.threshold,
         "fallback_label": post.fallback_label,
+        "behaviour": _behaviour_summary(state.served.bundle),
         "plan": state.served.engine.plan.model_dump(mode="json"),
         "tuning": tuning,
         "warnings": list(_warnings(state.served, planned)),
@@ -66,6 +68,7 @@ def model_card(model: ServedModel, planned: Planned | None = None) -> str:
         "## How it was measured",
         "Each variant against the source model, on the run's evaluation data.",
         _evidence_table(manifest),
+        *_behaviour(model.bundle),
         "## How it runs here",
         _bullets(_running(model, planned)),
         *_trials(planned),
@@ -76,6 +79,43 @@ def model_card(model: ServedModel, planned: Planned | None = None) -> str:
         "\n".join(f"- {_line(sample)}" for sample in manifest.samples),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _behaviour_summary(bundle: Bundle) -> dict[str, Any] | None:
+    """How many tests ran and passed, and the names of those that failed; no texts."""
+    report = read_report(bundle)
+    if report is None:
+        return None
+    results = report.results()
+    return {
+        "tests": len(results),
+        "passed": sum(test.passed for _, test in results),
+        "failed_gating": report.failed(gated=True),
+        "failed_informing": report.failed(gated=False),
+    }
+
+
+def _behaviour(bundle: Bundle) -> Iterator[str]:
+    """How it behaves: a table of the tests that it was exported with; nothing where there are none."""
+    report = read_report(bundle)
+    if report is None or not report.results():
+        return
+    yield "## How it behaves"
+    yield f"Behavioural tests of variant {report.variant} at export; those that do not gate inform."
+    columns = ("Test", "Capability", "Failed (95 %)", "Allowed", "Gates", "Verdict")
+    yield _table(columns, [_behaviour_row(suite, test) for suite, test in report.results()])
+
+
+def _behaviour_row(suite: SuiteResult, test: TestResult) -> Sequence[str]:
+    low, high = test.interval
+    return (
+        f"{suite.suite}: {test.name}",
+        test.capability,
+        f"{test.failures} of {test.cases} ({low:.0%} to {high:.0%})",
+        f"{test.max_failure_rate:.0%}",
+        "yes" if test.gate else "no",
+        "passed" if test.passed else "failed",
+    )
 
 
 def _running(model: ServedModel, planned: Planned | None) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from serving.body import json_object, json_type
 from serving.limits import check_count, check_text
 from serving.model import Predictions
-from serving.schemas import AlertNote, AliasRequest, FeedbackRequest
+from serving.schemas import AlertNote, AliasRequest, BehaviourRequest, FeedbackRequest
 from tidegate.errors import InvalidInput, MalformedRequest
 from tidegate.settings import Settings
 from tidegate.tasks import Answer, ranked
@@ -62,6 +62,11 @@ def decode_question(document: Any, settings: Settings) -> Question:
 def decode_feedback(document: Any) -> FeedbackRequest:
     """Check a decoded correction; raises what `_checked` does."""
     return _checked(FeedbackRequest, document)
+
+
+def decode_behaviour(document: Any) -> BehaviourRequest:
+    """Check a decoded example; raises what `_checked` does."""
+    return _checked(BehaviourRequest, document)
 
 
 def decode_alias(document: Any) -> AliasRequest:

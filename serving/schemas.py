@@ -75,6 +75,20 @@ class FeedbackAnswer(BaseModel):
     item_id: str = Field(description="Its item on the relabel queue.")
 
 
+class BehaviourRequest(Wire):
+    """A text that was answered wrongly, to become a behavioural test."""
+
+    text: str = Field(min_length=1, max_length=20_000)
+    label: str = Field(min_length=1, max_length=200, description="The right label.")
+    note: str = Field("", max_length=2_000, description="Why, for whoever reads the file.")
+
+
+class BehaviourAnswer(BaseModel):
+    """The example stands among the model's behavioural tests."""
+
+    added: bool = Field(description="False where it stood there already.")
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details."""
 
@@ -112,6 +126,9 @@ class ModelDescription(ModelSummary):
     evidence: list[dict[str, Any]] | None = None
     lineage: dict[str, Any] | None = None
     samples: list[str] | None = None
+    behaviour: dict[str, Any] | None = Field(
+        None, description="Behavioural tests at export: how many ran and passed, and which failed; null without any."
+    )
     plan: dict[str, Any] | None = Field(None, description="How it runs here: variant, provider, threads, batching.")
     tuning: dict[str, Any] | None = Field(
         None, description="What was tried on this machine, with refusals; null when nothing was."

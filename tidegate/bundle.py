@@ -170,6 +170,7 @@ class Manifest(Part):
     verification: str | None = Field(
         None, description="Evaluation texts with the source model's answers, to verify again on another machine."
     )
+    behaviour: str | None = Field(None, description="What its behavioural tests came to.")
     samples: tuple[str, ...] = Field(min_length=1, description="Example inputs, shown in the demo and used to warm up.")
     files: dict[str, FileEntry]
 

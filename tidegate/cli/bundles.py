@@ -7,6 +7,7 @@ import typer
 from tidegate.aliases import ALIASES, CHAMPION
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
+from tidegate.cli.behaviour import show_published
 from tidegate.cli.options import AsJson, Home
 from tidegate.errors import BundleCorrupt
 from tidegate.settings import Settings
@@ -39,8 +40,10 @@ def list_bundles(home: Home = None, as_json: AsJson = False) -> None:
 
 @bundles.command("show")
 def show(name: str, version: Version = CHAMPION, home: Home = None) -> None:
-    """The whole manifest of a version (number or alias) as JSON."""
-    console.out(_store(home).load(name, version).manifest.model_dump_json(indent=2))
+    """The whole manifest of a version (number or alias) as JSON; beside it, what its behavioural tests came to."""
+    bundle = _store(home).load(name, version)
+    console.out(bundle.manifest.model_dump_json(indent=2))
+    show_published(bundle, as_message=True)
 
 
 @bundles.command("verify")

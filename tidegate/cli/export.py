@@ -15,6 +15,7 @@ from tidegate import home as home_folder
 from tidegate.bundle import Bundle, Evidence, Manifest
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.cli import app, children, console
+from tidegate.cli.behaviour import show_published
 from tidegate.cli.options import AsJson, Home
 from tidegate.cli.tune import NoTune, tune_published
 from tidegate.errors import UsageError
@@ -37,6 +38,7 @@ def export_run(
     label_column: str = "label",
     max_accuracy_drop: float = DEFAULT_MAX_ACCURACY_DROP,
     trust_pickle: bool = False,
+    allow_behaviour_failures: bool = False,
     embedded_store: bool = False,
 ) -> Bundle:
     """Export a run in the export environment and load the published bundle.
@@ -50,10 +52,11 @@ def export_run(
         label_column: column of the labels in `data`.
         max_accuracy_drop: most points of accuracy that a variant may lose against the source model.
         trust_pickle: load pickles, which may run any code (in the child).
+        allow_behaviour_failures: publish although behavioural tests fail that gate.
         embedded_store: look the run up in the home folder's own store, whatever MLFLOW_TRACKING_URI says.
 
     Raises:
-        TidegateError: whatever the child raised; GateRefused when no variant passed.
+        TidegateError: whatever the child raised; GateRefused when no variant passed, or behavioural tests failed.
     """
     checked_name(name)
     if data is not None and not data.is_file():
@@ -67,6 +70,7 @@ def export_run(
         "label_column": label_column,
         "max_accuracy_drop": max_accuracy_drop,
         "trust_pickle": trust_pickle,
+        "allow_behaviour_failures": allow_behaviour_failures,
     }
     published = _ask(settings, "export", request, embedded_store=embedded_store)
     return BundleStore(settings.bundles_dir).load(name, published["version"])
@@ -117,6 +121,9 @@ def export(
         bool,
         typer.Option("--trust-pickle", help="Load pickles, which may run any code; only if you trust their maker."),
     ] = False,
+    allow_behaviour_failures: Annotated[
+        bool, typer.Option("--allow-behaviour-failures", help="Publish although behavioural tests fail that gate.")
+    ] = False,
     no_tune: NoTune = None,
     home: Home = None,
     as_json: AsJson = False,
@@ -132,12 +139,14 @@ def export(
         label_column=label_column,
         max_accuracy_drop=max_accuracy_drop,
         trust_pickle=trust_pickle,
+        allow_behaviour_failures=allow_behaviour_failures,
     )
     if as_json:
         tune_published(settings, bundle)
         console.json(bundle.manifest.model_dump(mode="json"))
         return
     show_evidence(bundle.manifest)
+    show_published(bundle)
     tune_published(settings, bundle)
 
 

@@ -22,10 +22,12 @@ def export(home: str, **request: Any) -> dict[str, Any]:
     """Export a run; answers the name, version and path of the published bundle."""
     from pydantic import ValidationError
 
+    from exporters.behaviour import BehaviourRefused
     from exporters.pipeline import ExportRequest, NoVariantPassed, export_run
     from monitoring.building import build_reference
     from tidegate.bundle import first_fault
     from tidegate.bundle_store import BundleStore
+    from tidegate.cli.behaviour import show_summary
     from tidegate.cli.export import show_numbers
 
     try:
@@ -37,6 +39,9 @@ def export(home: str, **request: Any) -> dict[str, Any]:
         bundle = export_run(checked, store, tracking_uri(Path(home)), build_reference, console.say)
     except NoVariantPassed as refused:
         show_numbers(f"{checked.name}: every variant was refused", refused.evidence, as_message=True)
+        raise
+    except BehaviourRefused as refused:
+        show_summary(f"{checked.name}, not published", refused.report, as_message=True)
         raise
     return {"name": bundle.manifest.name, "version": bundle.manifest.version, "path": str(bundle.path)}
 

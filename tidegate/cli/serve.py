@@ -158,6 +158,7 @@ def up(
 ) -> None:
     """Export a run, make it the champion, and serve it."""
     from tidegate.cli import gateway
+    from tidegate.cli.behaviour import show_published
     from tidegate.cli.export import default_name, export_run, show_evidence
 
     settings = Settings.load(
@@ -186,6 +187,7 @@ def up(
     )
     manifest = bundle.manifest
     show_evidence(manifest, as_message=True)
+    show_published(bundle, as_message=True)
     tune_published(settings, bundle)
     BundleStore(settings.bundles_dir).set_alias(manifest.name, CHAMPION, manifest.version)
     console.say(f"{manifest.name}: champion -> {manifest.version}")

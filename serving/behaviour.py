@@ -1,0 +1,58 @@
+"""The route of behavioural tests: a text that was answered wrongly becomes a test of the model, exactly once.
+
+Before: `serving.access` asks for a key that may annotate; after: `tidegate.behaviour_file` appends to the model's kept
+file, which the next export runs. Limits: what is in the file already is there once, with one label a text.
+"""
+
+import orjson
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving import codec
+from serving.body import read_json
+from serving.gateway import Gateway
+from serving.lean_route import LeanRoute, documented, problems
+from serving.limits import check_text
+from serving.schemas import BehaviourAnswer, BehaviourRequest
+from tidegate.behaviour_file import append, example_of
+from tidegate.bundle import Manifest
+from tidegate.errors import InvalidInput, NotReady, UsageError
+
+router = APIRouter(route_class=LeanRoute)
+
+
+@router.post(
+    "/models/{model}/behaviour",
+    status_code=201,
+    summary="Make a text a behavioural test",
+    description="Appends a text with its right label to the model's behavioural tests, which every export runs.",
+    response_model=BehaviourAnswer,
+    responses=problems(400, 403, 404, 408, 413, 415, 422, 503),
+    openapi_extra=documented(BehaviourRequest),
+)
+async def add_example(request: Request) -> Response:
+    """Append an example; it is on disk before the answer goes out."""
+    gateway: Gateway = request.app.state.gateway
+    manifest = gateway.repository.get(request.path_params["model"]).manifest
+    if manifest.task == "embedding":
+        raise InvalidInput(f"model {manifest.name!r} answers vectors, and behavioural tests are about labels")
+    sent = codec.decode_behaviour(await read_json(request, gateway.settings))
+    check_text(sent.text, "/text", gateway.settings)
+    added = await run_in_threadpool(keep, gateway, manifest, sent.text, sent.label, sent.note)
+    return Response(orjson.dumps({"added": added}), 201, media_type="application/json")
+
+
+def keep(gateway: Gateway, manifest: Manifest, text: str, label: str, note: str) -> bool:
+    """Append an example to the model's kept file; blocks. False where it has it already.
+
+    Raises:
+        InvalidInput: no label of the model, or the file has the text with another one.
+        NotReady: somebody has to mend the file first.
+    """
+    example = example_of(manifest, text, label, note)
+    try:
+        return append(gateway.settings.home, manifest.name, example)
+    except UsageError as error:
+        raise NotReady(f"the behavioural tests of {manifest.name} cannot be added to: {error}") from None
