@@ -14,7 +14,7 @@ from pathlib import Path
 from exporters.manifest import Plan, draft_manifest
 from tidegate.aliases import CHAMPION
 from tidegate.behaviour_file import kept_file
-from tidegate.behaviour_report import Report, TestResult, write_report
+from tidegate.behaviour_report import Report, Verdict, write_report
 from tidegate.behaviour_run import Ran, Subject, run_test
 from tidegate.behaviour_suites import Chosen, Outcome, choose, run_suites
 from tidegate.bundle import Bundle, Variant
@@ -121,7 +121,7 @@ def _live(store: BundleStore, name: str, sampled: Sequence[str]) -> Subject | No
     return subject_of(Engine.open(bundle, choose_device("cpu", ())), sampled)
 
 
-def _asked(chosen: Chosen, result: TestResult, live: Subject) -> Ran | None:
+def _asked(chosen: Chosen, result: Verdict, live: Subject) -> Ran | None:
     """The live version's result; None where it does not know the labels."""
     try:
         return run_test(chosen.suite, result.name, live, gate=True)
@@ -129,7 +129,7 @@ def _asked(chosen: Chosen, result: TestResult, live: Subject) -> Ran | None:
         return None
 
 
-def _numbers(result: TestResult) -> str:
+def _numbers(result: Verdict) -> str:
     example = f" ({result.shown[0].text!r}: {result.shown[0].why})" if result.shown else ""
     allowed = int(result.max_failure_rate * result.cases)
     return f"{result.name!r} fails {result.failures} of {result.cases}, at most {allowed}{example}"

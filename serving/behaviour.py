@@ -1,7 +1,7 @@
 """The route of behavioural tests: a text that was answered wrongly becomes a test of the model, exactly once.
 
 Before: `serving.access` asks for a key that may annotate; after: `tidegate.behaviour_file` appends to the model's kept
-file, which the next export runs. Limits: what is in the file already is there once, with one label a text.
+file, redacted where the setting `redact` says so. Limits: a text stands there once, with one label.
 """
 
 import orjson
@@ -19,6 +19,7 @@ from serving.schemas import BehaviourAnswer, BehaviourRequest
 from tidegate.behaviour_file import append, example_of
 from tidegate.bundle import Manifest
 from tidegate.errors import InvalidInput, NotReady, UsageError
+from tidegate.redaction import Redactor
 
 router = APIRouter(route_class=LeanRoute)
 
@@ -39,7 +40,7 @@ async def add_example(request: Request) -> Response:
     if manifest.task == "embedding":
         raise InvalidInput(f"model {manifest.name!r} answers vectors, and behavioural tests are about labels")
     sent = codec.decode_behaviour(await read_json(request, gateway.settings))
-    check_text(sent.text, "/text", gateway.settings)
+    check_text(sent.text, gateway.settings, "/text")
     added = await run_in_threadpool(keep, gateway, manifest, sent.text, sent.label, sent.note)
     return Response(orjson.dumps({"added": added}), 201, media_type="application/json")
 
@@ -51,7 +52,8 @@ def keep(gateway: Gateway, manifest: Manifest, text: str, label: str, note: str)
         InvalidInput: no label of the model, or the file has the text with another one.
         NotReady: somebody has to mend the file first.
     """
-    example = example_of(manifest, text, label, note)
+    redact = Redactor.of(gateway.settings.redact)
+    example = example_of(manifest, redact(text), label, redact(note))
     try:
         return append(gateway.settings.home, manifest.name, example)
     except UsageError as error:

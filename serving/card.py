@@ -11,7 +11,7 @@ from typing import Any
 from serving.following import ModelState
 from serving.model import ServedModel
 from tidegate import devices
-from tidegate.behaviour_report import SuiteResult, TestResult, read_report
+from tidegate.behaviour_report import SuiteResult, Verdict, read_report
 from tidegate.bundle import Bundle, Embedding, Evidence, Manifest
 from tidegate.tunings import Planned, Trial
 
@@ -106,7 +106,7 @@ def _behaviour(bundle: Bundle) -> Iterator[str]:
     yield _table(columns, [_behaviour_row(suite, test) for suite, test in report.results()])
 
 
-def _behaviour_row(suite: SuiteResult, test: TestResult) -> Sequence[str]:
+def _behaviour_row(suite: SuiteResult, test: Verdict) -> Sequence[str]:
     low, high = test.interval
     return (
         f"{suite.suite}: {test.name}",

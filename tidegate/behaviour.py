@@ -194,7 +194,10 @@ def read_suite(content: bytes, source: str, name: str = "suite") -> Suite:
     if not isinstance(document, dict):
         raise UsageError(f"{source}: a suite is a mapping with `tests` or `examples`, not a {type(document).__name__}")
     try:
-        return _SUITE.validate_python({"name": name, **document})
+        given = {
+            key: value for key, value in document.items() if value != ""
+        }  # `tests:` with all of them commented out
+        return _SUITE.validate_python({"name": name, **given})
     except ValidationError as error:
         raise UsageError(f"{source}: {_first_fault(error, document)}") from None
 

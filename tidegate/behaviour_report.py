@@ -25,7 +25,7 @@ class Failure(Part):
     why: str
 
 
-class TestResult(Part):
+class Verdict(Part):
     """What became of one test; `skipped` says why it was not run."""
 
     name: str
@@ -52,7 +52,7 @@ class SuiteResult(Part):
     suite: str
     source: str = Field(description="built-in, kept or run.")
     skipped: str = ""
-    tests: tuple[TestResult, ...] = ()
+    tests: tuple[Verdict, ...] = ()
 
 
 class Report(Part):
@@ -61,7 +61,7 @@ class Report(Part):
     variant: str = Field(description="Which answered.")
     suites: tuple[SuiteResult, ...]
 
-    def results(self) -> list[tuple[SuiteResult, TestResult]]:
+    def results(self) -> list[tuple[SuiteResult, Verdict]]:
         """Every test that was run, with its suite."""
         return [(suite, test) for suite in self.suites for test in suite.tests if not test.skipped]
 

@@ -13,7 +13,7 @@ from math import sqrt
 
 from tidegate.behaviour import EXAMPLES, Direction, Invariance, MinimumFunctionality, Move, Suite, Test
 from tidegate.behaviour_cases import Case, expand, of_examples
-from tidegate.behaviour_report import MOST_SHOWN, Failure, TestResult
+from tidegate.behaviour_report import MOST_SHOWN, Failure, Verdict
 from tidegate.errors import UsageError
 from tidegate.tasks import Answer
 
@@ -29,7 +29,7 @@ _ROUNDING = 1e-9  # 0.29 * 100 is less than 29
 class Ran:
     """A test's result, with every case that failed."""
 
-    result: TestResult
+    result: Verdict
     failed: frozenset[Case]
 
 
@@ -59,7 +59,7 @@ def run_test(suite: Suite, name: str, subject: Subject, *, gate: bool, seed: int
     if name == EXAMPLES:
         return _run_examples(suite, subject, gate=gate)
     test = next(test for test in suite.tests if test.name == name)
-    plain = TestResult(name=name, kind=test.kind, capability=test.capability, gate=gate, max_failure_rate=test.allowed)
+    plain = Verdict(name=name, kind=test.kind, capability=test.capability, gate=gate, max_failure_rate=test.allowed)
     cases = expand(test, suite, subject.sampled, seed)
     if not cases:
         why = "nothing to change in the texts of the model's data" if test.sample else "nothing to change in its texts"
@@ -81,7 +81,7 @@ def words_of(suite: Suite, name: str) -> list[str]:
 
 
 def _run_examples(suite: Suite, subject: Subject, *, gate: bool) -> Ran:
-    plain = TestResult(name=EXAMPLES, kind="minimum-functionality", capability="seen to fail", gate=gate)
+    plain = Verdict(name=EXAMPLES, kind="minimum-functionality", capability="seen to fail", gate=gate)
     for example in suite.examples:
         _known(example.label, suite, subject, EXAMPLES)
     return _judged(plain, of_examples(suite.examples), _as_expected, subject.predict)
@@ -106,7 +106,7 @@ def wilson(failures: int, cases: int) -> tuple[float, float]:
     return max(0.0, center - half), min(1.0, center + half)
 
 
-def _judged(plain: TestResult, cases: Sequence[Case], judge: Judge, predict: Predict) -> Ran:
+def _judged(plain: Verdict, cases: Sequence[Case], judge: Judge, predict: Predict) -> Ran:
     texts = list(dict.fromkeys(text for case in cases for text in (case.text, case.changed) if text is not None))
     answers = dict(zip(texts, predict(texts), strict=True))
     wrong = {

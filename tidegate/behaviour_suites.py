@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tidegate.behaviour import Suite, load_suite, read_suite
-from tidegate.behaviour_report import Report, SuiteResult, TestResult
+from tidegate.behaviour_report import Report, SuiteResult, Verdict
 from tidegate.behaviour_run import Ran, Subject, label_of, names_of, run_test, words_of
 from tidegate.errors import UsageError
 
@@ -114,6 +114,6 @@ def _run(chosen: Chosen, name: str, subject: Subject, seed: int) -> Ran:
     if chosen.source == "built-in" and lacking:
         test = next(test for test in suite.tests if test.name == name)
         why = f"the model has no label for {lacking[0]}"
-        plain = TestResult(name=name, kind=test.kind, capability=test.capability, gate=False, skipped=why)
+        plain = Verdict(name=name, kind=test.kind, capability=test.capability, gate=False, skipped=why)
         return Ran(plain, frozenset())
     return run_test(suite, name, subject, gate=chosen.gates(name), seed=seed)

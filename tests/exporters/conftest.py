@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 HAS_EXPORT = find_spec("optimum") is not None and find_spec("mlflow") is not None
 NEED_EXPORT = [
+    "test_behaviour.py",
     "test_checkpoint.py",
     "test_embedding_output.py",
     "test_kill.py",

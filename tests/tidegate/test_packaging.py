@@ -25,6 +25,16 @@ def test_the_wheel_lists_every_package_and_no_tests() -> None:
     assert tuple(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) == PACKAGES
 
 
+def test_the_built_in_suites_are_files_of_a_listed_package_that_nothing_leaves_out() -> None:
+    suites = sorted((ROOT / "tidegate" / "suites").glob("*.yaml"))
+    ignored = subprocess.run(["git", "check-ignore", *suites], cwd=ROOT, check=False, capture_output=True, text=True)
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+    assert len(suites) == 3
+    assert ignored.stdout == ""  # hatchling leaves out what git ignores
+    assert "exclude" not in wheel
+
+
 def test_importing_a_room_finds_the_room_and_not_its_tests() -> None:
     for package in PACKAGES:
         assert Path(sys.modules.get(package, __import__(package)).__file__ or "").parent == ROOT / package

@@ -16,7 +16,7 @@ from tidegate.errors import GateRefused, UsageError
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:  # pydantic models, which `--help` need not wait for
-    from tidegate.behaviour_report import Report, SuiteResult, TestResult
+    from tidegate.behaviour_report import Report, SuiteResult, Verdict
     from tidegate.bundle import Bundle
 
 behaviour = typer.Typer(no_args_is_help=True, help="Tests of what a model must and must not do.")
@@ -148,7 +148,7 @@ def show_published(bundle: "Bundle", *, as_message: bool = False) -> None:
         show_summary(f"{bundle.manifest.name}/{bundle.manifest.version}", report, as_message=as_message)
 
 
-def _cells(suite: "SuiteResult", test: "TestResult") -> list[str]:
+def _cells(suite: "SuiteResult", test: "Verdict") -> list[str]:
     if test.skipped:
         return [suite.suite, test.name, test.capability, "", "", "", f"left out: {test.skipped}"]
     low, high = test.interval
