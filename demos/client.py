@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tidegate.behaviour_file import keep
 from tidegate.bundle import Manifest
 from tidegate.errors import (
     BundleNotFound,
     DeadlinePassed,
+    Forbidden,
     InvalidInput,
     ModelNotFound,
     NotReady,
@@ -144,6 +146,20 @@ class Client:
         _check(comment, "comment", MAX_COMMENT_CHARS)
         return await asyncio.to_thread(self.gateway.monitor.feedback, self.model, prediction_id, label, comment.strip())
 
+    async def keep_as_test(self, text: str, label: str, note: str) -> bool:
+        """Make a text a behavioural test of the model; False where it is one already.
+
+        Raises:
+            InvalidInput: no label was chosen, the tests have the text with another one, or it is no text.
+            NotReady: the file of tests cannot be added to.
+        """
+        if not label:
+            raise InvalidInput("choose the right label first")
+        _check(text, "text", self.gateway.settings.max_text_chars)
+        _check(note, "comment", MAX_COMMENT_CHARS)
+        manifest = self.gateway.repository.get(self.model).manifest
+        return await asyncio.to_thread(keep, self.gateway.settings, manifest, text, label, note.strip())
+
 
 def _check(text: str, name: str, max_chars: int) -> None:
     """Refuse what the API refuses too; Gradio's JSON reader lets halves of surrogate pairs through."""
@@ -166,6 +182,8 @@ def explain(error: TidegateError) -> str:
         return "The model is starting or stopping. Try again in a moment."
     if isinstance(error, ModelNotFound | BundleNotFound):
         return "This model is not served any more."
+    if isinstance(error, Forbidden):
+        return "This takes a key that may annotate."
     if isinstance(error, PredictionNotFound):
         return "This answer is no longer kept on the server. Ask again, then report it."
     return "Something failed on our side, not with your text. Try again; the server's log has the cause."

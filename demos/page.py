@@ -9,16 +9,17 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from demos import markup
 from demos.client import MAX_COMMENT_CHARS, Client, explain
+from serving.access import ANNOTATE
+from serving.auth import PRINCIPAL, SHARE_KEY
 from tidegate import __version__
 from tidegate.bundle import Manifest
-from tidegate.errors import InferenceFailed, TidegateError
+from tidegate.errors import Forbidden, InferenceFailed, TidegateError
 
 MAX_AT_ONCE = 32  # questions in flight per demo; the batcher behind answers them together
 MAX_WAITING = 128  # beyond it Gradio answers "busy"
@@ -42,6 +43,7 @@ class Report:
     label: gr.Radio | gr.Dropdown
     comment: gr.Textbox
     send: gr.Button
+    make_test: gr.Button
     outcome: gr.Markdown
 
 
@@ -52,17 +54,23 @@ class Answerer:
     manifest: Manifest
     client: Client
 
-    async def answer(self, text: str) -> Updates:
-        """Updates for: answer, prediction id, report form, report label, report comment, report outcome."""
+    async def answer(self, text: str, request: gr.Request) -> Updates:
+        """Updates for: answer, prediction id, report form, its label, comment and outcome, asked text, test button."""
         try:
             reply = await self.client.ask(text)
         except Exception as error:
-            return (markup.problem(_explained(error)), "", gr.update(visible=False), *_cleared())
-        return (markup.result(reply, self.manifest), reply.id, gr.update(visible=True), *_cleared())
+            hidden = gr.update(visible=False)
+            return (markup.problem(_explained(error)), "", hidden, *_cleared(), "", hidden)
+        shown = gr.update(visible=may_annotate(request))
+        return (markup.result(reply, self.manifest), reply.id, gr.update(visible=True), *_cleared(), text, shown)
 
-    async def answer_sample(self, sample: str) -> Updates:
-        """As `answer`, with the update of the text field first."""
-        return (sample, *await self.answer(sample))
+    def answer_sample(self, sample: str) -> Callable[[gr.Request], Awaitable[Updates]]:
+        """What runs when a sample is chosen: as `answer`, with the update of the text field first."""
+
+        async def answer(request: gr.Request) -> Updates:
+            return (sample, *await self.answer(sample, request))
+
+        return answer
 
     async def take_report(self, prediction_id: str, label: str | None, comment: str) -> Updates:
         """Updates for: report form, report outcome."""
@@ -72,6 +80,28 @@ class Answerer:
             return gr.update(), gr.update(value=markup.notice(_explained(error), good=False), visible=True)
         thanks = f"Thank you. It is on the relabel queue now, as item {item[:8]}; someone will check it."
         return gr.update(visible=False), gr.update(value=markup.notice(thanks, good=True), visible=True)
+
+    async def take_test(self, text: str, label: str | None, comment: str, request: gr.Request) -> Updates:
+        """Updates for: report outcome."""
+        try:
+            if not may_annotate(request):
+                raise Forbidden("this takes a key that may annotate")
+            added = await self.client.keep_as_test(text, label or "", comment)
+        except Exception as error:
+            return (gr.update(value=markup.notice(_explained(error), good=False), visible=True),)
+        said = (
+            "It is a behavioural test now; every export will run it." if added else "It is a behavioural test already."
+        )
+        return (gr.update(value=markup.notice(said, good=True), visible=True),)
+
+
+def may_annotate(request: gr.Request) -> bool:
+    """Whether who asks may change the model's tests: no visitor of a share link, and a key that may annotate, if any."""
+    asked = request.request
+    if asked is None or asked.scope.get(SHARE_KEY) is not None:
+        return False
+    key = asked.scope.get(PRINCIPAL)  # none where the server asks for no key, which is then everybody's
+    return key is None or key.role >= ANNOTATE
 
 
 def build_page(manifest: Manifest, client: Client) -> gr.Blocks:
@@ -86,18 +116,21 @@ def build_page(manifest: Manifest, client: Client) -> gr.Blocks:
                 go = gr.Button("Classify", variant="primary", elem_classes="tg-go")
             with gr.Column(elem_classes=["tg-card", "tg-reply"]):
                 answer = _html(markup.waiting())
-                prediction_id = gr.Textbox(visible=False)
+                prediction_id, asked = gr.Textbox(visible=False), gr.Textbox(visible=False)
                 report = _report(manifest)
             with gr.Column(elem_classes=["tg-card", "tg-samples"]):
                 samples = _samples(manifest)
         _html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.</div>')
 
         outputs = [answer, prediction_id, report.form, report.label, report.comment, report.outcome]
+        outputs += [asked, report.make_test]
         _on([go.click, text.submit], answerer.answer, [text], outputs, answer)
         for button, sample in samples:
-            _on([button.click], partial(answerer.answer_sample, sample), [], [text, *outputs], answer)
+            _on([button.click], answerer.answer_sample(sample), [], [text, *outputs], answer)
         inputs = [prediction_id, report.label, report.comment]
         _on([report.send.click], answerer.take_report, inputs, [report.form, report.outcome], report.outcome)
+        inputs = [asked, report.label, report.comment]
+        _on([report.make_test.click], answerer.take_test, inputs, [report.outcome], report.outcome)
     blocks.state_session_capacity = MAX_SESSIONS
     blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
     return blocks
@@ -123,7 +156,10 @@ def _report(manifest: Manifest) -> Report:
             label = gr.Dropdown(labels, value=None, label="The right label", filterable=True)
         comment = gr.Textbox(label="Comment (optional)", lines=1, max_length=MAX_COMMENT_CHARS)
         send = gr.Button("Report wrong label", variant="secondary", elem_classes="tg-send")
-    return Report(form, label, comment, send, _html("", visible=False))
+        make_test = gr.Button(
+            "Make this a behavioural test", variant="secondary", elem_classes="tg-send", visible=False
+        )
+    return Report(form, label, comment, send, make_test, _html("", visible=False))
 
 
 def _on(

@@ -16,10 +16,8 @@ from serving.gateway import Gateway
 from serving.lean_route import LeanRoute, documented, problems
 from serving.limits import check_text
 from serving.schemas import BehaviourAnswer, BehaviourRequest
-from tidegate.behaviour_file import append, example_of
-from tidegate.bundle import Manifest
-from tidegate.errors import InvalidInput, NotReady, UsageError
-from tidegate.redaction import Redactor
+from tidegate.behaviour_file import keep
+from tidegate.errors import InvalidInput
 
 router = APIRouter(route_class=LeanRoute)
 
@@ -41,20 +39,5 @@ async def add_example(request: Request) -> Response:
         raise InvalidInput(f"model {manifest.name!r} answers vectors, and behavioural tests are about labels")
     sent = codec.decode_behaviour(await read_json(request, gateway.settings))
     check_text(sent.text, gateway.settings, "/text")
-    added = await run_in_threadpool(keep, gateway, manifest, sent.text, sent.label, sent.note)
+    added = await run_in_threadpool(keep, gateway.settings, manifest, sent.text, sent.label, sent.note)
     return Response(orjson.dumps({"added": added}), 201, media_type="application/json")
-
-
-def keep(gateway: Gateway, manifest: Manifest, text: str, label: str, note: str) -> bool:
-    """Append an example to the model's kept file; blocks. False where it has it already.
-
-    Raises:
-        InvalidInput: no label of the model, or the file has the text with another one.
-        NotReady: somebody has to mend the file first.
-    """
-    redact = Redactor.of(gateway.settings.redact)
-    example = example_of(manifest, redact(text), label, redact(note))
-    try:
-        return append(gateway.settings.home, manifest.name, example)
-    except UsageError as error:
-        raise NotReady(f"the behavioural tests of {manifest.name} cannot be added to: {error}") from None

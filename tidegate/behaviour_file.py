@@ -21,8 +21,10 @@ from tidegate.behaviour import Example, Suite, read_suite
 from tidegate.behaviour_yaml import compose
 from tidegate.bundle import Manifest
 from tidegate.bundle_store import checked_name
-from tidegate.errors import InvalidInput, UsageError
+from tidegate.errors import InvalidInput, NotReady, UsageError
 from tidegate.home import make_private
+from tidegate.redaction import Redactor
+from tidegate.settings import Settings
 
 STARTER = """\
 # Behavioural tests of {name}: what it must and must not do, whatever its accuracy says.
@@ -96,6 +98,21 @@ def example_of(manifest: Manifest, text: str, label: str, note: str = "") -> Exa
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         raise InvalidInput(fault["msg"], pointer=f"/{fault['loc'][0]}") from None
+
+
+def keep(settings: Settings, manifest: Manifest, text: str, label: str, note: str = "") -> bool:
+    """Append what somebody sent, redacted where the settings say so; False where the file has it already.
+
+    Raises:
+        InvalidInput: see `example_of` and `append`.
+        NotReady: somebody has to mend the file first.
+    """
+    redact = Redactor.of(settings.redact)
+    example = example_of(manifest, redact(text), label, redact(note))
+    try:
+        return append(settings.home, manifest.name, example)
+    except UsageError as error:
+        raise NotReady(f"the behavioural tests of {manifest.name} cannot be added to: {error}") from None
 
 
 def append(home: Path, name: str, example: Example) -> bool:

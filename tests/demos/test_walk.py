@@ -16,6 +16,8 @@ from tests import bundles
 from tests.demos.browser import chromium, classify, keep, watched
 from tests.demos.hostile import CLOSED, DEMO, STRAY
 from tests.servers import TIDEGATE, Server, environment, running
+from tidegate.behaviour import load_suite
+from tidegate.behaviour_file import kept_file
 from tidegate.bundle_store import BundleStore
 from tidegate.store import open_database, relabel_items
 
@@ -123,6 +125,30 @@ def test_a_wrong_label_reported_on_the_page_stands_on_the_relabel_queue(
     context.close()
 
 
+def test_a_wrong_answer_becomes_a_behavioural_test_with_one_click(browser: Browser, server: Server, home: Path) -> None:
+    context, watch = watched(browser, server.url)
+    context.set_extra_http_headers({"authorization": f"Bearer {KEY}"})
+    page = context.new_page()
+    page.goto(f"{server.url}{DEMO}/")
+    classify(page, TEXT)
+    page.get_by_label("Text").fill("written on after the answer")
+
+    page.get_by_role("button", name="Make this a behavioural test").click()
+    expect(page.get_by_text("Choose the right label first")).to_be_visible()
+    page.get_by_label("neutral").check()
+    page.get_by_label("Comment").fill("only a headline")
+    page.get_by_role("button", name="Make this a behavioural test").click()
+    expect(page.get_by_text("It is a behavioural test now")).to_be_visible()
+    keep(page, "test-1440-light")
+    page.get_by_role("button", name="Make this a behavioural test").click()
+    expect(page.get_by_text("It is a behavioural test already")).to_be_visible()
+
+    [example] = load_suite(kept_file(home, "headline-sentiment")).examples
+    assert (example.text, example.label, example.note) == (TEXT, "neutral", "only a headline")
+    assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
+    context.close()
+
+
 def test_a_share_link_opens_its_demo_to_an_outsider_and_nothing_else_until_it_is_revoked(
     browser: Browser, server: Server, home: Path
 ) -> None:
@@ -137,6 +163,7 @@ def test_a_share_link_opens_its_demo_to_an_outsider_and_nothing_else_until_it_is
     assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", DEMO)
     classify(page, "the loss falls")
     expect(page.locator(".tg-answer")).to_contain_text("negative")
+    expect(page.get_by_role("button", name="Make this a behavioural test")).to_be_hidden()
     page.get_by_label("positive").check()
     page.get_by_role("button", name="Report wrong label").click()
     expect(page.get_by_text("It is on the relabel queue now")).to_be_visible()

@@ -1,4 +1,4 @@
-"""`tidegate behaviour`: the kept file is begun, grows, is run against a version, and says by its exit code how it went."""
+"""`tidegate behaviour`: the kept file is begun, grows, and is run against a version; the exit code says how it went."""
 
 import json
 from pathlib import Path
