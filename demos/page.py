@@ -96,7 +96,7 @@ class Answerer:
 
 
 def may_annotate(request: gr.Request) -> bool:
-    """Whether who asks may change the model's tests: no visitor of a share link, and a key that may annotate, if any."""
+    """Whether who asks may change the model's tests: no share link's visitor, and a key that may annotate, if any."""
     asked = request.request
     if asked is None or asked.scope.get(SHARE_KEY) is not None:
         return False

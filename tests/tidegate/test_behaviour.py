@@ -1,10 +1,22 @@
 """Suites as people write them: what is read, and how whatever cannot be is refused, by file, test, field and value."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tidegate.behaviour import Direction, Invariance, MinimumFunctionality, load_suite, read_suite
+from tidegate.behaviour import (
+    Direction,
+    Example,
+    Invariance,
+    MinimumFunctionality,
+    Move,
+    Suite,
+    load_suite,
+    read_suite,
+)
+from tidegate.behaviour_cases import expand
+from tidegate.behaviour_change import CHANGES
 from tidegate.behaviour_yaml import MAX_BYTES, read_yaml
 from tidegate.errors import UsageError
 
@@ -144,3 +156,26 @@ def test_a_file_of_the_largest_size_is_read(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read .*none\.yaml: No such file"):
         load_suite(tmp_path / "none.yaml")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_what_the_how_to_shows_are_suites_that_make_cases() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "how-to" / "behavioural-tests.md").read_text(), re.DOTALL)
+    suites = [read_suite(block.encode(), "how-to") for block in blocks]
+    sampled = ("Anna went to Oslo.", "It was good.")
+    counts = {test.name: len(expand(test, suite, sampled)) for suite in suites for test in suite.tests}
+    assert counts == {
+        "praise that is denied is not positive": 18,
+        "who it is about does not matter": 2,
+        "blame on top does not raise positive": 4,
+    }
+    assert [example.label for suite in suites for example in suite.examples] == ["positive"]
+
+
+def test_the_reference_names_every_field_and_every_change() -> None:
+    page = (DOCS / "reference" / "behaviour.md").read_text()
+    models = (Suite, MinimumFunctionality, Invariance, Direction, Move, Example)
+    names = {*(name for model in models for name in model.model_fields), *CHANGES}
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
