@@ -1,6 +1,5 @@
 """The behavioural gate of an export: what is run, what it refuses, and what goes out all the same."""
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from exporters.behaviour import BehaviourRefused
 from exporters.pipeline import ExportRequest, export_run
 from monitoring.building import build_reference
-from tests.exporters.models import EVALUATION, plain_folder
+from tests.exporters.models import EVALUATION, TRAINING, plain_folder
 from tidegate.behaviour import Example
 from tidegate.behaviour_file import append
 from tidegate.behaviour_report import read_report
@@ -60,13 +59,11 @@ def test_what_the_runs_own_tests_refuse_is_published_only_if_asked(tmp_path: Pat
 def test_what_the_live_version_fails_too_may_go_out_and_what_is_worse_may_not(tmp_path: Path) -> None:
     run, surer = plain_folder(tmp_path / "run"), plain_folder(tmp_path / "surer", threshold=1.0)
     first = export(tmp_path, run)
-    rows = list(csv.reader((run / "training.csv").open(encoding="utf-8")))[1:]
-    known = next(text for text, label in rows if label == "positive")
+    known, text = [text for text, label in TRAINING if label == "positive"][:2]
     append(tmp_path, "m", Example(text=known, label="negative"))  # the live version fails it, and so does the next
     messages: list[str] = []
     assert export(tmp_path, run, messages).manifest.version == first.manifest.version + 1
     assert any("no worse than the live version: kept: 'examples' fails 1 of 1" in message for message in messages)
-    text = next(text for text, label in rows if label == "positive" and text != known)
     append(tmp_path, "m", Example(text=text, label="positive"))  # what abstains always does not answer that
     with pytest.raises(BehaviourRefused, match=r"'examples' fails 2 of 2.*; the live version 1\."):
         export(tmp_path, surer)

@@ -39,7 +39,7 @@ def test_a_template_gives_every_combination_or_as_many_as_wanted(
 
 @given(st.lists(TEXTS.filter(bool), min_size=1, max_size=20), st.integers(1, 30), st.integers())
 def test_expansion_is_decided_by_the_seed_and_bounded(texts: list[str], most: int, seed: int) -> None:
-    test = {"kind": "invariance", "sample": 10, "change": list(CHANGES), "max_cases": most}
+    test: dict[str, Any] = {"kind": "invariance", "sample": 10, "change": list(CHANGES), "max_cases": most}
     made = cases(seed, tuple(texts), **test)
     assert made == cases(seed, tuple(texts), **test)
     assert len(made) <= most
@@ -60,8 +60,8 @@ def test_billions_of_combinations_are_drawn_from_and_not_listed() -> None:
 
 
 def test_another_seed_draws_others_and_another_test_in_the_suite_changes_nothing() -> None:
-    test = {"kind": "minimum-functionality", "templates": ["{a}"], "expect": "x", "max_cases": 5}
-    slots = {"slots": {"a": [str(number) for number in range(100)]}}
+    test: dict[str, Any] = {"kind": "minimum-functionality", "templates": ["{a}"], "expect": "x", "max_cases": 5}
+    slots: dict[str, Any] = {"slots": {"a": [str(number) for number in range(100)]}}
     alone, other = cases(0, **test, **slots), cases(1, **test, **slots)
     both = Suite.model_validate({"tests": [{"name": "first", **test, **slots}, {"name": "t", **test, **slots}]})
     assert alone != other
@@ -74,7 +74,12 @@ def test_a_slot_that_stands_twice_is_filled_alike_and_other_braces_stay() -> Non
 
 
 def test_an_addition_stands_where_it_is_asked_for() -> None:
-    test = {"kind": "direction", "texts": ["x", "y"], "add": ["p", "q"], "expect": {"label": "l", "must": "rise"}}
+    test: dict[str, Any] = {
+        "kind": "direction",
+        "texts": ["x", "y"],
+        "add": ["p", "q"],
+        "expect": {"label": "l", "must": "rise"},
+    }
     assert [case.changed for case in cases(**test)] == ["x p", "x q", "y p", "y q"]
     assert [case.changed for case in cases(**test, where="start")] == ["p x", "q x", "p y", "q y"]
 

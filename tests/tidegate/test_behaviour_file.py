@@ -68,6 +68,7 @@ def _append_some(home: Path, first: int) -> None:
         append(home, "m", Example(text=f"text {number}", label="negative"))
 
 
+@pytest.mark.slow
 def test_several_processes_append_each_example_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_append_some, args=(tmp_path, first)) for first in (0, 6, 6)]
