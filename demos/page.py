@@ -82,17 +82,17 @@ class Answerer:
         return gr.update(visible=False), gr.update(value=markup.notice(thanks, good=True), visible=True)
 
     async def take_test(self, text: str, label: str | None, comment: str, request: gr.Request) -> Updates:
-        """Updates for: report outcome."""
+        """Updates for: test button, report outcome."""
         try:
             if not may_annotate(request):
                 raise Forbidden("this takes a key that may annotate")
             added = await self.client.keep_as_test(text, label or "", comment)
         except Exception as error:
-            return (gr.update(value=markup.notice(_explained(error), good=False), visible=True),)
+            return gr.update(), gr.update(value=markup.notice(_explained(error), good=False), visible=True)
         said = (
             "It is a behavioural test now; every export will run it." if added else "It is a behavioural test already."
         )
-        return (gr.update(value=markup.notice(said, good=True), visible=True),)
+        return gr.update(), gr.update(value=markup.notice(said, good=True), visible=True)
 
 
 def may_annotate(request: gr.Request) -> bool:
@@ -130,7 +130,7 @@ def build_page(manifest: Manifest, client: Client) -> gr.Blocks:
         inputs = [prediction_id, report.label, report.comment]
         _on([report.send.click], answerer.take_report, inputs, [report.form, report.outcome], report.outcome)
         inputs = [asked, report.label, report.comment]
-        _on([report.make_test.click], answerer.take_test, inputs, [report.outcome], report.outcome)
+        _on([report.make_test.click], answerer.take_test, inputs, [report.make_test, report.outcome], report.outcome)
     blocks.state_session_capacity = MAX_SESSIONS
     blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
     return blocks
