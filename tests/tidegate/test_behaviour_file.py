@@ -75,7 +75,7 @@ def test_several_processes_append_each_example_once(tmp_path: Path) -> None:
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(240)
     texts = [example.text for example in load_suite(kept_file(tmp_path, "m")).examples]
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert sorted(texts) == sorted(f"text {number}" for number in range(18))
