@@ -59,7 +59,7 @@ def queued(home: Path, label: str) -> list[Any]:
     """What stands on the relabel queue with that label."""
     database = open_database(f"sqlite:///{home / 'state.db'}")
     with database.connect() as connection:
-        rows = list(connection.execute(select(relabel_items).where(relabel_items.c.label == label)).all())
+        rows = list(connection.execute(select(relabel_items).where(relabel_items.c.suggested == label)).all())
     database.dispose()
     return rows
 
