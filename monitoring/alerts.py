@@ -184,7 +184,7 @@ def _tell_again(
     connection: Connection, alert: Alert, finding: Finding, event: Event, at: float, settings: Settings
 ) -> Alert:
     """An open alert once more, with what is found now; its severity never falls."""
-    queued = _queue_texts(connection, finding, at, settings)
+    queued = _queue_texts(connection, alert.id, finding, at, settings)
     values = {
         "event": event,
         "acknowledged_at": None,
@@ -196,7 +196,6 @@ def _tell_again(
 
 
 def _open(connection: Connection, key: Key, finding: Finding, window_id: int, at: float, settings: Settings) -> Alert:
-    queued = _queue_texts(connection, finding, at, settings)
     values = {
         "model": key[0],
         "version": key[1],
@@ -205,19 +204,19 @@ def _open(connection: Connection, key: Key, finding: Finding, window_id: int, at
         "window_id": window_id,
         "opened_at": at,
         "last_seen_at": at,
-        "relabel_items_queued": queued,
     }
     result: Any = connection.execute(insert(table).values(**values, **_content(finding)))
-    return _read(connection, result.inserted_primary_key[0])
+    alert_id: int = result.inserted_primary_key[0]
+    queued = _queue_texts(connection, alert_id, finding, at, settings)
+    return _update(connection, alert_id, {"relabel_items_queued": queued})
 
 
-def _queue_texts(connection: Connection, finding: Finding, at: float, settings: Settings) -> int:
+def _queue_texts(connection: Connection, alert_id: int, finding: Finding, at: float, settings: Settings) -> int:
     """Put texts of the windows at fault on the relabel queue; what breaks a contract is no matter of labels."""
     if finding.kind == "contract":
         return 0
-    return selection.enqueue_uncertain(
-        connection, finding.window_ids, settings.relabel_per_alert, at, settings.relabel_double_share
-    )
+    most, double = settings.relabel_per_alert, settings.relabel_double_share
+    return selection.enqueue_drifted(connection, finding.window_ids, most, at, alert_id=alert_id, double_share=double)
 
 
 def _content(finding: Finding) -> dict[str, Any]:

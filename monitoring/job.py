@@ -94,6 +94,10 @@ class MonitoringJob:
         if not self._intake.put(records):
             self._metrics.dropped.inc(len(records))
 
+    def disagreed(self, model: str, ids: Sequence[str]) -> None:
+        """Remember, for the relabel queue, predictions that two versions answered differently; never waits."""
+        self._writer.slots.disagreed(model, ids)
+
     def drift(self, model: str, version: int, alert: int | None = None) -> dict[str, Any]:
         """The drift report of a version, over everything recorded before this call.
 
@@ -187,6 +191,7 @@ class MonitoringJob:
                 self._write(records[start : start + AT_ONCE_ROWS])
             self._guarded(lambda: self._tell(self._writer.close_due()))
             self._guarded(self._webhooks.sort)
+            self._guarded(self._writer.select)
             self._guarded(self._writer.tidy)
             if not records:
                 self._guarded(self._show_alerts)

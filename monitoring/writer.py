@@ -23,6 +23,8 @@ from monitoring.closing import Raised, close
 from monitoring.features import Rows, Seen, derive
 from monitoring.intake import MAX_ROWS
 from monitoring.labels import items, random_stream
+from monitoring.labels.budget import Budget
+from monitoring.labels.slots import Slots
 from monitoring.metrics import MonitoringMetrics
 from monitoring.periods import Period
 from monitoring.reference import Reference, References
@@ -54,7 +56,11 @@ class Batch:
 
 
 class Writer:
-    """Not thread-safe, as whylogs is not; of other processes it waits its turn."""
+    """Not thread-safe, as whylogs is not; of other processes it waits its turn.
+
+    Attributes:
+        slots: what chooses texts for people.
+    """
 
     def __init__(
         self,
@@ -71,6 +77,8 @@ class Writer:
         self._clock = clock
         self._redact = Redactor.of(settings.redact)
         self._sketches = Sketches(database)
+        self._budget = Budget.of(settings)
+        self.slots = Slots(database, settings, clock)
         self._open: dict[Key, Window] = {}  # as this process last saw them
         self._unreadable: set[Key] = set()
         self._seen: dict[Key, Seen] = {}
@@ -129,6 +137,11 @@ class Writer:
         if not self._sketches.roll_up(now):
             self._rolled_up_at = now
 
+    def select(self) -> None:
+        """Put recent texts on the relabel queue where its budget allows."""
+        if self.slots.select():
+            self.show_depths()
+
     def finish(self) -> None:
         """Write the profiles of what has been counted; the last call."""
         self._sketches.flush()
@@ -183,8 +196,8 @@ class Writer:
         """Some of the records for labels that tell the true accuracy."""
         ids, known = [record.id for record in batch.records], batch.reference.document.accuracy
         chances = None if known is None else known.chances(batch.rows).tolist()
-        per_day, double = self._settings.random_labels_per_day, self._settings.relabel_double_share
-        random_stream.draw(connection, ids, chances, batch.key[0], per_day, self._clock(), double)
+        most, double = self._budget.random, self._settings.relabel_double_share
+        random_stream.draw(connection, ids, chances, batch.key[0], most, self._clock(), double)
 
     def _grow(self, connection: Connection, batch: Batch, part: slice, grown: Window) -> Raised:
         """Keep a part of a batch with the window that it is in now."""
@@ -206,6 +219,7 @@ class Writer:
         key = (window.model, window.version)
         self._spacing_of(key).close(self._clock())
         closed = close(connection, window, self._reference(key), self._settings, self._clock())
+        self.slots.closed(window.model)
         self._metrics.scored(window.model, closed.verdict.window.features)
         if closed.appraisal is not None:
             self._metrics.estimated(window.model, closed.appraisal.estimate)

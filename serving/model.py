@@ -163,7 +163,7 @@ class ServedModel:
             inferred = await self._batcher.submit(texts, started + self._within(deadline_seconds), caller)
             timings = Timings(inferred.queue_seconds, inferred.tokenize_seconds, inferred.infer_seconds)
             self._observe(len(texts), timings, time.monotonic() - started)
-            return self._conclude(texts, inferred, timings)
+            return self._conclude(texts, inferred, timings, caller)
 
     async def run_tensors(self, feeds: Feeds, deadline_seconds: float | None = None) -> Output:
         """Run the graph on a caller's own tensors; what it answers, before any postprocessing.
@@ -186,6 +186,10 @@ class ServedModel:
             deadline = time.monotonic() + self._settings.deadline_seconds
             inferred = await self._batcher.submit(texts, deadline, MIRROR)
         return self._vectors(inferred) or self._decide(inferred)
+
+    def disagreed(self, ids: Sequence[str]) -> None:
+        """Tell monitoring of predictions that another version answered otherwise: people may know which is right."""
+        self._recorder.disagreed(self.manifest.name, ids)
 
     async def retire(self) -> None:
         """Stop once the last request that it took is answered; or at once when cancelled."""
@@ -248,14 +252,14 @@ class ServedModel:
         longest = self._settings.deadline_seconds
         return min(deadline_seconds or longest, longest)
 
-    def _conclude(self, texts: Sequence[str], inferred: Inferred, timings: Timings) -> Predictions:
+    def _conclude(self, texts: Sequence[str], inferred: Inferred, timings: Timings, caller: Caller) -> Predictions:
         manifest = self.manifest
         request_id = self._ids()
         ids = [request_id] if len(texts) == 1 else [f"{request_id}.{index}" for index in range(len(texts))]
         answers = self._decide(inferred)
-        variant = self.engine.variant.name
+        variant, rows, vectors = self.engine.variant.name, inferred.rows, inferred.embeddings
         self._recorder.record(
-            make_records(manifest, variant, ids, texts, inferred.rows, answers, time.time(), inferred.embeddings)
+            make_records(manifest, variant, ids, texts, rows, answers, time.time(), vectors, caller.digest)
         )
         return Predictions(
             request_id,
@@ -266,7 +270,7 @@ class ServedModel:
             manifest.version,
             variant,
             timings,
-            inferred.rows,
+            rows,
             self._vectors(inferred),
         )
 

@@ -3,7 +3,8 @@
 The canary answers a share of the callers, always the same ones: a caller's place is a hash of its key. What the canary
 answered, the champion is asked as well, and what the champion answered, the shadow: off the request path, from a
 bounded queue, last in line. Vectors agree from a cosine of 0.98 on, and their shift is that cosine less 1.
-Before: `Repository.predict`; after: counts in the state database (`Rollouts.judge`).
+Before: `Repository.predict`; after: counts in the state database (`Rollouts.judge`), and the recorder hears where they
+differ, which people may settle.
 Limits: a caller without key or address goes to the champion.
 """
 
@@ -93,19 +94,26 @@ class Mirror:
             try:
                 answers = await self.other.compare(texts)
             except TidegateError:
-                self._count(answered, [], time.perf_counter() - started)
+                self._count(predictions.ids, answered, [], time.perf_counter() - started)
             except Exception:
                 log.exception("the mirror could not compare; it goes on")
-                self._count(answered, [], time.perf_counter() - started)
+                self._count(predictions.ids, answered, [], time.perf_counter() - started)
             else:
-                self._count(answered, answers, time.perf_counter() - started)
+                self._count(predictions.ids, answered, answers, time.perf_counter() - started)
 
-    def _count(self, answered: Sequence[Outcome], mirrored: Sequence[Outcome], seconds: float) -> None:
+    def _count(
+        self, ids: Sequence[str], answered: Sequence[Outcome], mirrored: Sequence[Outcome], seconds: float
+    ) -> None:
         """Count one request; `mirrored` is empty where the other could not answer."""
         self.counts.unpaired += len(answered) - len(mirrored)
-        for one, other in zip(answered, mirrored, strict=False):
+        differ = []
+        for prediction_id, one, other in zip(ids, answered, mirrored, strict=False):
             agreed, shift = difference(one, other) if self.sign == 1 else difference(other, one)
             self.counts.pair(agreed=agreed, shift=shift)
+            if not agreed:
+                differ.append(prediction_id)
+        if differ:
+            self.other.disagreed(differ)
         if self.sign == 1:  # a shadow has no callers of its own whose requests count
             self.counts.observe(seconds, failed=not mirrored)
 

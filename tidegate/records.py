@@ -58,6 +58,7 @@ def make_records(
     answers: Sequence[Answer],
     created_at: float,
     embeddings: Sequence[NDArray[np.float32] | None] | None = None,
+    caller: str = "",
 ) -> list[Record]:
     """Records of the predictions of one request: one per text, in order; all sequences of one length."""
     return [
@@ -74,6 +75,7 @@ def make_records(
             row=row,
             embedding=embedding,
             created_at=created_at,
+            caller=caller,
         )
         for prediction_id, text, row, answer, embedding in zip(
             ids, texts, rows, answers, embeddings if embeddings is not None else repeat(None, len(ids)), strict=True
@@ -86,6 +88,10 @@ class Recorder(Protocol):
 
     def record(self, records: Sequence[Record]) -> None:
         """Take the records of one request, or drop and count them when its queue is full."""
+        ...
+
+    def disagreed(self, model: str, ids: Sequence[str]) -> None:
+        """Hear of predictions that another version of the model answered otherwise; a hint, which may be dropped."""
         ...
 
 
@@ -141,3 +147,6 @@ class NullRecorder:
 
     def record(self, records: Sequence[Record]) -> None:
         """Drop the records."""
+
+    def disagreed(self, model: str, ids: Sequence[str]) -> None:
+        """Do nothing."""

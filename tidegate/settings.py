@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from tidegate.errors import UsageError
+from tidegate.label_slots import DEFAULT_SHARES, parse_shares
 from tidegate.placement import parse_devices
 from tidegate.redaction import Redactor
 
@@ -162,16 +163,25 @@ class Settings(BaseModel):
     redact: str = Field(
         "", description="What is blanked out of texts before they are stored: email,phone,card,account, or all."
     )
-    random_labels_per_day: int = Field(
-        20, ge=0, description="Predictions per model and day, drawn at random for labels that tell its true accuracy."
-    )
     accuracy_drop: float = Field(
         0.05, gt=0, lt=1, description="Loss of accuracy that is bearable; a surely larger one pages."
     )
-    relabel_per_alert: int = Field(
-        50, ge=0, description="Most uncertain recent texts that an alert puts on the relabel queue."
+    relabel_per_day: int = Field(
+        100, ge=0, description="Most texts per model and day that selection puts on the relabel queue; 0 selects none."
     )
-
+    relabel_shares: str = Field(
+        DEFAULT_SHARES,
+        description="How they are divided: random tells the true accuracy, the others save labels (docs/how-to).",
+    )
+    relabel_class_floor: float = Field(
+        0.05, ge=0, le=1, description="Least share of them for each class that the model answers with."
+    )
+    relabel_caller_cap: float = Field(
+        0.2, gt=0, le=1, description="Most of them from one caller with a key; with few callers, an even part each."
+    )
+    relabel_per_alert: int = Field(
+        50, ge=0, description="Texts of the windows at fault that an alert puts on the relabel queue beside these."
+    )
     relabel_double_share: float = Field(
         0.1, ge=0, le=1, description="Share of the relabel queue that two annotators are asked about."
     )
@@ -198,6 +208,15 @@ class Settings(BaseModel):
     def _check_redact(cls, value: str) -> str:
         try:
             Redactor.of(value)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("relabel_shares")
+    @classmethod
+    def _check_shares(cls, value: str) -> str:
+        try:
+            parse_shares(value)
         except UsageError as error:
             raise ValueError(str(error)) from None
         return value

@@ -1,24 +1,24 @@
 """The random stream: a few predictions a day, drawn without regard to anything, whose labels tell the true accuracy.
 
 Whether a record is drawn follows from a hash of its id and the share that is due now, so several workers agree and
-nobody can choose; the share is kept with each draw, for it changes with the traffic. Drawn texts go on the relabel
+nobody can choose; the chance is kept with each draw, for it changes with the traffic. Drawn texts go on the relabel
 queue; one that is there already is labelled once and counts for each time it was drawn.
-Before: `writer`, once the records are written; after: `relabel`, then `labelled`. Limits: when traffic jumps, the
-share follows within the day, so such a day may bring a multiple of its labels (a hundredfold jump: five times).
+Before: `writer`, once the records are written; after: `relabel`, then `labelled`. Limits: no 24 hours bring more than
+their budget, so when traffic jumps hundredfold, what comes late in the day is drawn less.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select
 
 from monitoring.labels import items, relabel
+from monitoring.labels.budget import DAY_SECONDS, age
 from monitoring.tables import insert_new
 from tidegate.store import random_draws, records, relabel_items, windows
 
 REASON = "random"
-DAY_SECONDS = 86_400.0
-_LEAST_SECONDS = 3_600.0  # of traffic to go by: the first minutes of a model say little about its day
 
 
 def draw(
@@ -37,21 +37,23 @@ def draw(
         ids: prediction ids of the records, of one model version.
         chances: of being right, as estimated, one a record; None where nothing estimates them.
         model: theirs.
-        per_day: how many to draw a day, about; 0 draws none.
+        per_day: how many to draw in 24 hours, about and at most; 0 draws none.
         at: Unix time in seconds.
         double_share: of them that two annotators are asked about.
 
     Returns:
         How many were drawn.
     """
-    share = due(connection, model, per_day, at)
-    estimated = dict(zip(ids, chances, strict=True)) if chances is not None else {}
-    drawn = [one for one in ids if place(one) < share]
+    per_batch = _room(connection, model, per_day, at)
+    share = min(due(connection, model, per_day, at), per_batch / (2.0 * len(ids)) if ids else 0.0)
+    drawn = sorted((one for one in ids if place(one) < share), key=place)[:per_batch]
     if not drawn:
         return 0
+    chance = chance_of(share, len(ids), per_batch)
+    estimated = dict(zip(ids, chances, strict=True)) if chances is not None else {}
     for record in connection.execute(select(records).where(records.c.id.in_(drawn), records.c.label != "")).all():
         item = (
-            relabel.enqueue(connection, record, reason=REASON, at=at, probability=share, double_share=double_share)
+            relabel.enqueue(connection, record, reason=REASON, at=at, probability=chance, double_share=double_share)
             or connection.execute(
                 select(relabel_items.c.id).where(
                     relabel_items.c.model == model, relabel_items.c.text_digest == items.digest(record.text)
@@ -65,7 +67,7 @@ def draw(
             "item_id": item,
             "predicted": record.label,
             "chance": estimated.get(record.id),
-            "selection_probability": share,
+            "selection_probability": chance,
             "drawn_at": at,
         }
         insert_new(connection, random_draws, values)
@@ -75,16 +77,34 @@ def draw(
 def due(connection: Connection, model: str, per_day: int, at: float) -> float:
     """The share of a model's predictions to draw now, in [0, 1], from its traffic of the last 24 hours."""
     latest = (windows.c.model == model, windows.c.ended_at > at - DAY_SECONDS)
-    rows, since = connection.execute(
-        select(func.sum(windows.c.rows), func.min(windows.c.started_at)).where(*latest)
-    ).one()
-    if not rows:
-        return 0.0
-    seconds = min(max(at - since, _LEAST_SECONDS), DAY_SECONDS)
-    return min(1.0, float(per_day * seconds / (rows * DAY_SECONDS)))
+    rows = connection.scalar(select(func.sum(windows.c.rows)).where(*latest))
+    return min(1.0, float(per_day * age(connection, model, at) / (rows * DAY_SECONDS))) if rows else 0.0
+
+
+def chance_of(share: float, rows: int, most: int) -> float:
+    """The chance of each of some rows to be drawn, where of those that fall into the share at most so many are kept.
+
+    Args:
+        share: in (0, 1).
+        rows: 1 or more.
+        most: 1 or more.
+    """
+    if most >= rows:
+        return share
+    ways = (math.lgamma(rows + 1) - math.lgamma(k + 1) - math.lgamma(rows - k + 1) for k in range(most))
+    short = sum(
+        (most - k) * math.exp(way + k * math.log(share) + (rows - k) * math.log1p(-share)) for k, way in enumerate(ways)
+    )
+    return (most - short) / rows
 
 
 def place(prediction_id: str) -> float:
     """Where an id falls in [0, 1), evenly and the same everywhere."""
     digest = hashlib.sha256(b"tidegate random stream\0" + prediction_id.encode()).digest()
     return int.from_bytes(digest[:6]) / 2.0**48
+
+
+def _room(connection: Connection, model: str, per_day: int, at: float) -> int:
+    """Draws that the last 24 hours have left."""
+    latest = (random_draws.c.model == model, random_draws.c.drawn_at > at - DAY_SECONDS)
+    return max(0, per_day - (connection.scalar(select(func.count()).where(*latest)) or 0))

@@ -1,44 +1,93 @@
-"""Selection: which recent inputs a person should look at when a model's inputs have drifted.
+"""Selection for alerts: which inputs of the windows at fault a person should look at, beside the daily budget.
 
-From the window that lies furthest from the reference first (the first to drift is often half of the old kind),
-those with the smallest margin between the two best classes: breaking ties beats entropy with transformers and
-costs nothing (Schroeder et al. 2022). Distinct texts only, and none that is or was on the queue; none of embeddings,
-which have no label to correct. Before: `alerts`; after: `relabel`. (Not named `select`: the standard library has that.)
+From the window that lies furthest from the reference first (the first to drift is often half of the old kind), half of
+them those that pull it away from the reference, half those that the model is unsure of: `picks` draws both. Texts that
+say again what the queue or another one says come last: a bag of words sees no difference between texts whose words it
+does not know. None that is or was on the queue, and none of embeddings, which have no label to correct.
+Before: `alerts`; after: `relabel`. (Not named `select`: the standard library has that.)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, select
 
-from monitoring.labels import relabel
+from monitoring.labels import picks, relabel
+from monitoring.labels.candidates import candidates_of, sample, unknown
+from monitoring.labels.duplicates import repeats, units
+from monitoring.labels.picks import Pick
 from tidegate.store import records
 
+REASON = "drift"
 
-def enqueue_uncertain(
-    connection: Connection, window_ids: Sequence[int], most: int, at: float, double_share: float = 0.0
+
+def enqueue_drifted(
+    connection: Connection,
+    window_ids: Sequence[int],
+    most: int,
+    at: float,
+    *,
+    alert_id: int | None = None,
+    double_share: float = 0.0,
 ) -> int:
-    """Put the most uncertain distinct inputs of some windows on the relabel queue.
+    """Put distinct inputs of some windows on the relabel queue.
 
     Args:
         connection: in a transaction.
         window_ids: the windows that drifted, of one model; the next one is used when one has no more to give.
         most: how many items to add; texts that the queue knows do not count.
         at: Unix time in seconds.
+        alert_id: of the alert that they are to explain.
         double_share: of them that two annotators are asked about.
 
     Returns:
         How many were added.
     """
     added = 0
-    for record in _by_margin(connection, window_ids) if most else ():
-        added += relabel.enqueue(connection, record, reason="drift", at=at, double_share=double_share) is not None
-        if added == most:
+    for window_id in window_ids:
+        if added >= most:
             break
+        for record, pick in _of_window(connection, window_id, most - added):
+            item_id = relabel.enqueue(
+                connection,
+                record,
+                reason=REASON,
+                at=at,
+                probability=pick.probability,
+                score=pick.score,
+                alert_id=alert_id,
+                double_share=double_share,
+            )
+            added += item_id is not None
     return added
 
 
-def _by_margin(connection: Connection, window_ids: Sequence[int]) -> Iterator[Row[Any]]:
-    by_margin = select(records).where(records.c.label != "").order_by(records.c.margin, records.c.sequence)
-    for window_id in window_ids:
-        yield from connection.execute(by_margin.where(records.c.window_id == window_id)).all()
+def _of_window(connection: Connection, window_id: int, most: int) -> list[tuple[Row[Any], Pick]]:
+    """Up to so many records of a window that the queue does not know, and how each was picked."""
+    rng = np.random.default_rng(window_id)
+    of_window = select(records.c.sequence).where(records.c.window_id == window_id, records.c.label != "")
+    drawn = sample(connection, list(connection.scalars(of_window)), rng)
+    if not drawn:
+        return []
+    rows, known_texts, known = unknown(connection, drawn[0].model, drawn)
+    vectors = units([row.embedding for row in rows])
+    again = repeats([row.text for row in rows], vectors, known_texts, known)
+    chosen: list[tuple[str, Pick]] = []
+    for part in (np.flatnonzero(~again), np.flatnonzero(again)):
+        found = [rows[place] for place in part]
+        picked = _pick(found, vectors[part], known, most - len(chosen), window_id)
+        chosen += [(found[pick.place].id, pick) for pick in picked]
+    ids = [prediction_id for prediction_id, _ in chosen]
+    whole = {row.id: row for row in connection.execute(select(records).where(records.c.id.in_(ids)))}
+    return [(whole[prediction_id], pick) for prediction_id, pick in chosen]
+
+
+def _pick(
+    rows: Sequence[Row[Any]], vectors: NDArray[np.float32], known: NDArray[np.float32], most: int, seed: int
+) -> list[Pick]:
+    if not rows or most <= 0:
+        return []
+    witness = most // 2
+    return picks.fill(candidates_of(rows, vectors), known, {"witness": witness, "margin": most - witness}, (), seed)

@@ -69,7 +69,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         home=tmp_path,
         window_rows=100,
         relabel_per_alert=10,
-        random_labels_per_day=0,
+        relabel_per_day=0,
         relabel_double_share=0,
         window_spacing_seconds=0,
     )

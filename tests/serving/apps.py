@@ -28,12 +28,16 @@ class MemoryMonitor:
 
     records: list[Record] = field(default_factory=list)
     corrections: list[tuple[str, str, str]] = field(default_factory=list)
+    disputed: list[tuple[str, str]] = field(default_factory=list)
     report: dict[str, Any] | None = None
     asked: tuple[str, int, int | None] | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, records: Sequence[Record]) -> None:
         self.records.extend(records)
+
+    def disagreed(self, model: str, ids: Sequence[str]) -> None:
+        self.disputed += [(model, one) for one in ids]
 
     def drift(self, model: str, version: int, alert: int | None = None) -> dict[str, Any]:
         self.asked = (model, version, alert)

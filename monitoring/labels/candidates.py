@@ -1,0 +1,141 @@
+"""Candidates: the predictions since the last selection that could go on the relabel queue, and what is known already.
+
+Every kept prediction is a candidate once: those made after the newest item that selection chose, a random thousand if
+there are more. Left out are embeddings (no label to correct), texts that the queue knows in any state and near
+duplicates; of several live versions the one with the most predictions counts, since two have two embedding spaces.
+Before: `kept`; after: `picks`. Limits: 10,000 predictions, a million characters and 4,000 items of the queue are
+looked at, some 50 ms for vectors of 384 numbers, in a thread of its own and outside the writers' turn.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Row, func, select
+
+from monitoring.labels.budget import SLOT_OF
+from monitoring.labels.duplicates import repeats, units
+from monitoring.labels.items import digest
+from monitoring.labels.picks import Candidates
+from monitoring.labels.relabel import FEEDBACK
+from tidegate.store import records as table
+from tidegate.store import relabel_items
+
+MOST_RECENT = 10_000
+MOST_CANDIDATES = 1_000
+MOST_CHARS = 1_000_000
+MOST_KNOWN = 4_000
+_AT_ONCE = 100
+_COLUMNS = (
+    table.c.sequence,
+    table.c.id,
+    table.c.model,
+    table.c.version,
+    table.c.text,
+    table.c.label,
+    table.c.margin,
+    table.c.typicality,
+    table.c.caller,
+    table.c.embedding,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """What there is to choose from.
+
+    Attributes:
+        ids: prediction ids of the candidates; callers: who asked for each.
+        known: embeddings of what the queue has, float32 (m, d).
+        share: of the predictions that could have become candidates which did, in (0, 1].
+    """
+
+    ids: Sequence[str]
+    callers: Sequence[str]
+    candidates: Candidates
+    known: NDArray[np.float32]
+    share: float
+
+
+def read(connection: Connection, model: str, disputed: Collection[str], rng: np.random.Generator) -> Pool | None:
+    """The candidates of a model now; None where there are none.
+
+    Args:
+        connection: in or out of a transaction.
+        model: whose.
+        disputed: prediction ids that versions disagree on.
+        rng: which of too many.
+    """
+    sequences = list(connection.scalars(_recent(connection, model)))
+    drawn = sample(connection, sequences, rng)
+    if not drawn:
+        return None
+    (version, _), *_ = Counter(row.version for row in drawn).most_common(1)
+    rows, known_texts, known = unknown(connection, model, [row for row in drawn if row.version == version])
+    if not rows:
+        return None
+    vectors = units([row.embedding for row in rows])
+    again = repeats([row.text for row in rows], vectors, known_texts, known)
+    kept = np.flatnonzero(~again)
+    rows = [rows[place] for place in kept]
+    share = len(drawn) / len(sequences)
+    columns = candidates_of(rows, vectors[kept], disputed)
+    return Pool([row.id for row in rows], [row.caller for row in rows], columns, known, share) if rows else None
+
+
+def candidates_of(rows: Sequence[Row[Any]], vectors: NDArray[np.float32], disputed: Collection[str] = ()) -> Candidates:
+    """Rows of `sample` as columns, with their vectors."""
+    return Candidates(
+        [row.label for row in rows],
+        np.array([row.margin for row in rows], dtype=np.float64),
+        np.array([np.nan if row.typicality is None else row.typicality for row in rows], dtype=np.float64),
+        vectors,
+        np.array([row.id in disputed for row in rows], dtype=np.bool_),
+    )
+
+
+def sample(connection: Connection, sequences: Sequence[int], rng: np.random.Generator) -> list[Row[Any]]:
+    """A random part of the records with these sequences, in random order: as many of them as are cheap to read."""
+    order = rng.permutation(len(sequences))[:MOST_CANDIDATES]
+    found: list[Row[Any]] = []
+    chars = 0
+    for start in range(0, len(order), _AT_ONCE):
+        part = [sequences[place] for place in order[start : start + _AT_ONCE]]
+        rows = {row.sequence: row for row in connection.execute(select(*_COLUMNS).where(table.c.sequence.in_(part)))}
+        found += [rows[sequence] for sequence in part if sequence in rows]
+        chars += sum(len(row.text) for row in rows.values())
+        if chars > MOST_CHARS:
+            break
+    return found
+
+
+def unknown(
+    connection: Connection, model: str, rows: Sequence[Row[Any]]
+) -> tuple[list[Row[Any]], list[str], NDArray[np.float32]]:
+    """Rows whose text the queue does not know, each text once; texts and embeddings of what it has of this version."""
+    distinct: dict[str, Row[Any]] = {}
+    for row in rows:
+        distinct.setdefault(digest(row.text), row)
+    of_model = relabel_items.c.model == model
+    there = select(relabel_items.c.text_digest).where(of_model, relabel_items.c.text_digest.in_(list(distinct)))
+    queued = set(connection.scalars(there))
+    same_space = (of_model, relabel_items.c.version == rows[0].version, relabel_items.c.embedding.is_not(None))
+    newest = select(relabel_items.c.text, relabel_items.c.embedding).where(*same_space)
+    known = connection.execute(newest.order_by(relabel_items.c.created_at.desc()).limit(MOST_KNOWN)).all()
+    return (
+        [row for text, row in distinct.items() if text not in queued],
+        [row.text for row in known],
+        units([row.embedding for row in known]),
+    )
+
+
+def _recent(connection: Connection, model: str) -> Any:
+    chosen = (relabel_items.c.model == model, relabel_items.c.reason.in_(set(SLOT_OF) - {FEEDBACK}))
+    since = connection.scalar(select(func.max(relabel_items.c.created_at)).where(*chosen))
+    recent = select(table.c.sequence).where(table.c.model == model, table.c.label != "")
+    if since is not None:
+        recent = recent.where(table.c.created_at > since)
+    return recent.order_by(table.c.sequence.desc()).limit(MOST_RECENT)
