@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 from sqlalchemy import Connection, func, select
 
 from monitoring.labels.relabel import FEEDBACK
@@ -114,27 +115,29 @@ def left(budget: Budget, spent: Spent) -> int:
     return max(0, math.floor(min(accrued, budget.selected - spent.day) + _SLACK))
 
 
-def divide(budget: Budget, spent: Spent, filled: Collection[Slot]) -> dict[Slot, int]:
+def divide(budget: Budget, spent: Spent, filled: Collection[Slot], rng: np.random.Generator) -> dict[Slot, int]:
     """How many items each slot may take now, `left` in all.
 
-    One after the other goes to the slot that lies furthest behind its share of what has accrued, so that small budgets
-    reach every slot in turn; none gets more than a part of an item beyond its share. Slots that cannot be filled
-    leave theirs to `margin`.
+    One after the other goes to a slot that lies behind its share of what has accrued, likelier the further it does, so
+    that small budgets reach every slot in time; none gets more than a part of an item beyond its share. Slots that
+    cannot be filled leave theirs to `margin`.
 
     Args:
         budget: of a day.
         spent: so far.
         filled: slots that there are candidates for.
+        rng: which slot is next.
     """
     shares = {slot: budget.shares[slot] for slot in SELECTED if slot in filled or slot == "margin"}
     shares["margin"] += sum(budget.shares[slot] for slot in SELECTED if slot not in shares)
     accrued = budget.per_day * spent.seconds / DAY_SECONDS
-    behind = {slot: share * accrued - spent.slots.get(slot, 0) for slot, share in shares.items()}
+    behind = np.array([share * accrued - spent.slots.get(slot, 0) for slot, share in shares.items()])
     given: dict[Slot, int] = dict.fromkeys(SELECTED, 0)
     for _ in range(left(budget, spent)):
-        slot = max(behind, key=lambda each: behind[each])
-        if behind[slot] <= _SLACK:
+        lag = np.where(behind > _SLACK, behind, 0.0)
+        if not lag.any():
             break
-        given[slot] += 1
-        behind[slot] -= 1.0
+        place = int(rng.choice(len(lag), p=lag / lag.sum()))
+        given[list(shares)[place]] += 1
+        behind[place] -= 1.0
     return given

@@ -9,7 +9,6 @@ looked at, some 50 ms for vectors of 384 numbers, in a thread of its own and out
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from sqlalchemy import Connection, Row, func, select
 from monitoring.labels.budget import SLOT_OF
 from monitoring.labels.duplicates import repeats, units
 from monitoring.labels.items import digest
-from monitoring.labels.picks import Candidates
+from monitoring.labels.picks import Pool, witness_of
+from monitoring.labels.policies_information import Candidates
 from monitoring.labels.relabel import FEEDBACK
 from tidegate.store import records as table
 from tidegate.store import relabel_items
@@ -36,28 +36,11 @@ _COLUMNS = (
     table.c.version,
     table.c.text,
     table.c.label,
-    table.c.margin,
+    table.c.scores,
     table.c.typicality,
     table.c.caller,
     table.c.embedding,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """What there is to choose from.
-
-    Attributes:
-        ids: prediction ids of the candidates; callers: who asked for each.
-        known: embeddings of what the queue has, float32 (m, d).
-        share: of the predictions that could have become candidates which did, in (0, 1].
-    """
-
-    ids: Sequence[str]
-    callers: Sequence[str]
-    candidates: Candidates
-    known: NDArray[np.float32]
-    share: float
 
 
 def read(connection: Connection, model: str, disputed: Collection[str], rng: np.random.Generator) -> Pool | None:
@@ -80,21 +63,27 @@ def read(connection: Connection, model: str, disputed: Collection[str], rng: np.
     vectors = units([row.embedding for row in rows])
     again = repeats([row.text for row in rows], vectors, known_texts, known)
     kept = np.flatnonzero(~again)
-    rows = [rows[place] for place in kept]
     share = len(drawn) / len(sequences)
-    columns = candidates_of(rows, vectors[kept], disputed)
-    return Pool([row.id for row in rows], [row.caller for row in rows], columns, known, share) if rows else None
+    return pool_of([rows[place] for place in kept], vectors[kept], known, share, disputed) if len(kept) else None
 
 
-def candidates_of(rows: Sequence[Row[Any]], vectors: NDArray[np.float32], disputed: Collection[str] = ()) -> Candidates:
-    """Rows of `sample` as columns, with their vectors."""
-    return Candidates(
-        [row.label for row in rows],
-        np.array([row.margin for row in rows], dtype=np.float64),
-        np.array([np.nan if row.typicality is None else row.typicality for row in rows], dtype=np.float64),
+def pool_of(
+    rows: Sequence[Row[Any]],
+    vectors: NDArray[np.float32],
+    known: NDArray[np.float32],
+    share: float = 1.0,
+    disputed: Collection[str] = (),
+) -> Pool:
+    """Rows of `sample`, one or more of one version, as columns, with their vectors."""
+    typicality = [np.nan if row.typicality is None else row.typicality for row in rows]
+    candidates = Candidates(
+        tuple(row.id for row in rows),
+        np.array([row.scores for row in rows], dtype=np.float64),
         vectors,
+        witness_of(np.array(typicality, dtype=np.float64)),
         np.array([row.id in disputed for row in rows], dtype=np.bool_),
     )
+    return Pool(candidates, [row.label for row in rows], [row.caller for row in rows], known, share)
 
 
 def sample(connection: Connection, sequences: Sequence[int], rng: np.random.Generator) -> list[Row[Any]]:
@@ -104,7 +93,8 @@ def sample(connection: Connection, sequences: Sequence[int], rng: np.random.Gene
     chars = 0
     for start in range(0, len(order), _AT_ONCE):
         part = [sequences[place] for place in order[start : start + _AT_ONCE]]
-        rows = {row.sequence: row for row in connection.execute(select(*_COLUMNS).where(table.c.sequence.in_(part)))}
+        read_back: Sequence[Row[Any]] = connection.execute(select(*_COLUMNS).where(table.c.sequence.in_(part))).all()
+        rows = {row.sequence: row for row in read_back}
         found += [rows[sequence] for sequence in part if sequence in rows]
         chars += sum(len(row.text) for row in rows.values())
         if chars > MOST_CHARS:

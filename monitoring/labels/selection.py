@@ -2,7 +2,7 @@
 
 From the window that lies furthest from the reference first (the first to drift is often half of the old kind), half of
 them those that pull it away from the reference, half those that the model is unsure of: `picks` draws both. Texts that
-say again what the queue or another one says come last: a bag of words sees no difference between texts whose words it
+repeat what the queue or another one says come last: a bag of words sees no difference between texts whose words it
 does not know. None that is or was on the queue, and none of embeddings, which have no label to correct.
 Before: `alerts`; after: `relabel`. (Not named `select`: the standard library has that.)
 """
@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Row, select
 
 from monitoring.labels import picks, relabel
-from monitoring.labels.candidates import candidates_of, sample, unknown
+from monitoring.labels.candidates import pool_of, sample, unknown
 from monitoring.labels.duplicates import repeats, units
-from monitoring.labels.picks import Pick
+from monitoring.labels.policies import Pick
 from tidegate.store import records
 
 REASON = "drift"
@@ -77,17 +76,16 @@ def _of_window(connection: Connection, window_id: int, most: int) -> list[tuple[
     chosen: list[tuple[str, Pick]] = []
     for part in (np.flatnonzero(~again), np.flatnonzero(again)):
         found = [rows[place] for place in part]
-        picked = _pick(found, vectors[part], known, most - len(chosen), window_id)
-        chosen += [(found[pick.place].id, pick) for pick in picked]
+        picked = _pick(found, most - len(chosen), window_id)
+        chosen += [(found[pick.row].id, pick) for pick in picked]
     ids = [prediction_id for prediction_id, _ in chosen]
     whole = {row.id: row for row in connection.execute(select(records).where(records.c.id.in_(ids)))}
     return [(whole[prediction_id], pick) for prediction_id, pick in chosen]
 
 
-def _pick(
-    rows: Sequence[Row[Any]], vectors: NDArray[np.float32], known: NDArray[np.float32], most: int, seed: int
-) -> list[Pick]:
+def _pick(rows: Sequence[Row[Any]], most: int, seed: int) -> list[Pick]:
+    """By margin and witness alone: the writers' turn that closes a window has no time for what needs embeddings."""
     if not rows or most <= 0:
         return []
-    witness = most // 2
-    return picks.fill(candidates_of(rows, vectors), known, {"witness": witness, "margin": most - witness}, (), seed)
+    nothing = np.zeros((len(rows), 0), dtype=np.float32)
+    return picks.fill(pool_of(rows, nothing, nothing[:0]), {"witness": most // 2, "margin": most - most // 2}, (), seed)

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Engine, select
 
 from monitoring.labels import budget, candidates, picks, relabel
 from monitoring.labels.budget import Budget, Spent
-from monitoring.labels.candidates import Pool
-from monitoring.labels.picks import Pick
+from monitoring.labels.picks import Pool
+from monitoring.labels.policies import Pick
 from monitoring.tables import take_turn
 from tidegate.settings import Settings
 from tidegate.store import records
@@ -74,10 +74,10 @@ class Slots:
             return self._enqueue(connection, model, pool, chosen, at)
 
     def _choose(self, pool: Pool, spent: Spent) -> list[Pick]:
-        room = budget.divide(self._budget, spent, pool.candidates.slots())
+        room = budget.divide(self._budget, spent, pool.slots(), self._rng)
         floor = self._settings.relabel_class_floor * (spent.day + sum(room.values()))
-        lacking = [label for label in set(pool.candidates.labels) if spent.classes.get(label, 0) < floor]
-        return picks.fill(pool.candidates, pool.known, room, lacking, int(self._rng.integers(2**63)))
+        lacking = [label for label in set(pool.labels) if spent.classes.get(label, 0) < floor]
+        return picks.fill(pool, room, lacking, int(self._rng.integers(2**63)))
 
     def _within_caps(self, pool: Pool, spent: Spent, chosen: Sequence[Pick]) -> list[Pick]:
         """Without those that are too many of one caller; among few callers each may have an even part."""
@@ -87,7 +87,7 @@ class Slots:
         taken = Counter(spent.callers)
         kept = []
         for pick in chosen:
-            caller = pool.callers[pick.place]
+            caller = pool.callers[pick.row]
             if caller and taken[caller] >= cap:
                 continue
             taken[caller] += 1
@@ -97,7 +97,7 @@ class Slots:
     def _enqueue(self, connection: Connection, model: str, pool: Pool, chosen: Sequence[Pick], at: float) -> int:
         """Queue what the budget still allows, whatever other workers have done since it was read."""
         left = budget.left(self._budget, budget.read(connection, model, at))
-        ids = [pool.ids[pick.place] for pick in chosen]
+        ids = [pool.candidates.ids[pick.row] for pick in chosen]
         rows = {row.id: row for row in connection.execute(select(records).where(records.c.id.in_(ids)))}
         added = 0
         for pick, prediction_id in zip(chosen, ids, strict=True):
@@ -106,7 +106,7 @@ class Slots:
             item_id = relabel.enqueue(
                 connection,
                 rows[prediction_id],
-                reason=pick.reason,
+                reason=pick.slot,
                 at=at,
                 probability=pick.probability * pool.share,
                 score=pick.score,
