@@ -52,10 +52,10 @@ def caller_of(scope: Scope, named: bytes = b"", priority: bytes = b"") -> Caller
     else:
         client = scope.get("client")
         key = owner or (str(client[0]) if client else "")
-    return Caller(key, PRIORITIES.get(priority, NORMAL), digest_of(owner) if owner else "")
+    return Caller(key, PRIORITIES.get(priority, NORMAL), caller_digest(owner) if owner else "")
 
 
 @lru_cache(maxsize=1_024)
-def digest_of(key_id: str) -> str:
+def caller_digest(key_id: str) -> str:
     """32 hexadecimal digits that stand for a key's id, in every worker alike; the id is random and opens nothing."""
     return hashlib.blake2b(key_id.encode(), digest_size=16, person=b"tidegate caller").hexdigest()

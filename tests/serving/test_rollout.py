@@ -194,6 +194,8 @@ def test_canary_and_shadow_are_compared_with_the_champion_on_the_same_texts(tmp_
         assert (canary["compared"], canary["agreement"], canary["confidence_shift"]) == (canary["requests"], 1.0, 0.0)
         assert (shadow["compared"], shadow["agreement"]) == (champion["requests"], 0.0)
         assert champion["latency_p50_seconds"] > 0
+        differ = [record.id for record in g.monitor.records if record.version == 1 and record.label != "neutral"]
+        assert sorted(g.monitor.disputed) == sorted(("sentiment", prediction_id) for prediction_id in differ)
 
     on_gateway(tmp_path, scenario)
 

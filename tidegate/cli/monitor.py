@@ -6,7 +6,7 @@ All commands read the state database, so they work beside a running server and w
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -54,15 +54,21 @@ def stats(
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Items per model, state and reason."""
+    """Items per model, state and reason; of one model also its accuracy by labels, and how many labels were saved."""
     from monitoring.labels.items import stats
+    from monitoring.labels.worth import worth_of
 
-    rows = stats(state_database(Settings.load(home=home)), model)
+    database = state_database(Settings.load(home=home))
+    rows = stats(database, model)
+    with database.connect() as connection:
+        worth = None if model is None else worth_of(connection, model)
     if as_json:
-        console.json(rows)
+        console.json(rows if model is None else {"items": rows, "labels": worth})
         return
     columns = ["model", "state", "reason", "items"]
     console.table("relabel queue", columns, [[str(row[column]) for column in columns] for row in rows])
+    if worth is not None:
+        _say_worth(worth)
 
 
 @relabel.command("export")
@@ -117,6 +123,18 @@ def import_labels(
             console.fail(problem)
     if problems:
         raise typer.Exit(1)
+
+
+def _say_worth(worth: dict[str, Any]) -> None:
+    for name, by in (("random", "random labels"), ("weighted", "all labels by their probability")):
+        told = worth[name]
+        figures = "too few to tell"
+        if told["accuracy"] is not None:
+            figures = f"{told['accuracy']:.1%}, 95 % interval {told['low']:.1%} to {told['high']:.1%}"
+        console.say(f"accuracy of version {worth['version']} by {told['labels']} {by}: {figures}")
+    saved = worth["saved"]
+    figures = saved["why"] or f"{saved['labels']:.0f}, 95 % interval {saved['low']:.0f} to {saved['high']:.0f}"
+    console.say(f"labels saved by {saved['chosen']} chosen ones: {figures}")
 
 
 def _shorten(text: str) -> str:
