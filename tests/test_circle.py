@@ -95,7 +95,7 @@ def test_held_out_headlines_raise_no_alert_and_movie_reviews_do(world: World, se
         drifted = [item for item in queued if item["reason"] == "drift"]
         assert len(drifted) == 50
         assert {item["text"] for item in drifted} <= set(reviews)
-        assert {item["reason"] for item in queued} <= {"drift", "random"}
+        assert {item["reason"] for item in queued} <= {"drift", "random", "margin", "diverse", "witness"}
         alerts = json.loads(tidegate("alerts", "list", "--json", "--home", world.home).stdout)
         assert [(alert["model"], alert["kind"]) for alert in alerts].count((name, "drift")) == 1
 

@@ -1,6 +1,6 @@
 """The relabel queue: texts that wait for people's labels, one item per distinct text and model.
 
-Items come from selection (`selection`, `random_stream`) and from callers' reports (`feedback`). A caller's report is a
+Items come from selection (`slots`, `selection`, `random_stream`) and from callers' reports (`feedback`). A report is a
 claim, not a label: it is kept as `suggested` for the annotator to see. A share of the items wants two annotators;
 which, follows from the item's id, so nobody can choose.
 Before: `writer`, `alerts`, `job`; after: `claims` and `answers`, where people come in.
