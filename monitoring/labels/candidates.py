@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Column, Connection, Row, func, select
 
 from monitoring.labels.budget import SLOT_OF
 from monitoring.labels.duplicates import repeats, units
@@ -29,7 +29,7 @@ MOST_CANDIDATES = 1_000
 MOST_CHARS = 1_000_000
 MOST_KNOWN = 4_000
 _AT_ONCE = 100
-_COLUMNS = (
+_COLUMNS: list[Column[Any]] = [
     table.c.sequence,
     table.c.id,
     table.c.model,
@@ -40,7 +40,7 @@ _COLUMNS = (
     table.c.typicality,
     table.c.caller,
     table.c.embedding,
-)
+]
 
 
 def read(connection: Connection, model: str, disputed: Collection[str], rng: np.random.Generator) -> Pool | None:
@@ -93,8 +93,7 @@ def sample(connection: Connection, sequences: Sequence[int], rng: np.random.Gene
     chars = 0
     for start in range(0, len(order), _AT_ONCE):
         part = [sequences[place] for place in order[start : start + _AT_ONCE]]
-        read_back: Sequence[Row[Any]] = connection.execute(select(*_COLUMNS).where(table.c.sequence.in_(part))).all()
-        rows = {row.sequence: row for row in read_back}
+        rows = {row.sequence: row for row in connection.execute(select(*_COLUMNS).where(table.c.sequence.in_(part)))}
         found += [rows[sequence] for sequence in part if sequence in rows]
         chars += sum(len(row.text) for row in rows.values())
         if chars > MOST_CHARS:
