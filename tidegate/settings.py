@@ -140,7 +140,10 @@ class Settings(BaseModel):
         2.0, ge=0, description="Seconds between the windows of a busy model; beyond a burst of 20 they grow larger."
     )
     keep_records: int = Field(
-        10_000, ge=0, description="Newest predictions kept per model with their text, for feedback and relabeling."
+        10_000,
+        ge=0,
+        description="Newest predictions kept per model with their text, for feedback and relabeling; "
+        "0 keeps no text, and puts none on the relabel queue but what callers report.",
     )
     false_alarm_days: float = Field(
         30.0, gt=0, description="Days in which one false drift alarm a model may be; the alarm's limits follow from it."

@@ -49,8 +49,8 @@ class Budget:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """The budget of each model."""
-        return cls(settings.relabel_per_day, parse_shares(settings.relabel_shares))
+        """The budget of each model; nothing where no texts are kept."""
+        return cls(settings.relabel_per_day if settings.keep_records else 0, parse_shares(settings.relabel_shares))
 
     @property
     def random(self) -> int:

@@ -52,6 +52,16 @@ def test_draws_go_on_the_queue_and_their_labels_come_back_as_checks(house: House
     assert {(check.chance, check.share) for check in read_back} == {(0.8, 1.0)}
 
 
+def test_who_keeps_no_texts_gets_none_on_the_queue(house: House) -> None:
+    kept, forgotten = house.writer(relabel_per_day=1_000_000), house.writer(relabel_per_day=1_000_000, keep_records=0)
+    forgotten.write(house.usual(60, "f"))
+    forgotten.write(house.usual(60, "g", seed=15))  # traffic to go by
+    assert items.list_items(house.database) == []
+    kept.write(house.usual(60, "h", seed=16))
+
+    assert items.list_items(house.database)
+
+
 def test_what_callers_report_does_not_count_and_a_text_on_the_queue_already_does_when_drawn(house: House) -> None:
     records = house.usual(60, "r")
     house.writer().write(records)
