@@ -24,6 +24,7 @@ from serving import (
     openai_embeddings,
     predict,
     problems,
+    relabel,
     routes,
     tei,
     tei_embed,
@@ -41,6 +42,7 @@ from serving.rollouts import ComparisonLog, Rollouts
 from serving.v2 import repository as v2_repository
 from serving.v2 import routes as v2_routes
 from tidegate import __version__
+from tidegate.annotation import Desk
 from tidegate.bundle_store import BundleStore
 from tidegate.records import Monitor, Recorder
 from tidegate.settings import Settings
@@ -57,6 +59,7 @@ def create_app(
     comparisons: ComparisonLog | None = None,
     keys: ApiKeys | None = None,
     secret: bytes | None = None,
+    desk: Desk | None = None,
     on_loaded: Callable[[], None] = lambda: None,
 ) -> FastAPI:
     """Build the gateway's app; nothing is opened before its lifespan starts.
@@ -70,6 +73,7 @@ def create_app(
         comparisons: keeps how versions compare; nothing does when None.
         keys: who may do what, beside the key of the settings; nobody when None.
         secret: signs the cookies of who signed in; one of this process alone when None.
+        desk: gives out what people label; nothing when None.
         planner: says how each bundle runs here; as it was exported when None.
         on_loaded: called on the event loop once no model is loading any more; `repository.ready` says how it went.
     """
@@ -91,7 +95,7 @@ def create_app(
             await repository.close()
 
     app = FastAPI(title="Tidegate", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
-    gateway = Gateway(settings, bundles, repository, rollouts, monitor, metrics, registry, door)
+    gateway = Gateway(settings, bundles, repository, rollouts, monitor, metrics, registry, door, desk)
     app.state.gateway = gateway
     app.add_middleware(AnswerHeaders)
     predict.install(app, gateway)
@@ -104,6 +108,7 @@ def create_app(
     app.include_router(behaviour.router)
     app.include_router(traffic.router)
     app.include_router(alerts.router)
+    app.include_router(relabel.router)
     for protocol in (v2_routes, v2_repository, hf, tei, kserve_v1, mlflow_scoring, tei_embed, openai_embeddings):
         app.include_router(protocol.router)
     app.include_router(docs_page.router)

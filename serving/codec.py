@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from serving.body import json_object, json_type
 from serving.limits import check_count, check_text
 from serving.model import Predictions
+from serving.relabel_schemas import AnnotatorAnswer, Nothing
 from serving.schemas import AlertNote, AliasRequest, BehaviourRequest, FeedbackRequest
 from tidegate.errors import InvalidInput, MalformedRequest
 from tidegate.settings import Settings
@@ -77,6 +78,16 @@ def decode_alias(document: Any) -> AliasRequest:
 def decode_note(document: Any) -> AlertNote:
     """Check what is said about an alert; raises what `_checked` does."""
     return _checked(AlertNote, document)
+
+
+def decode_annotation(document: Any) -> AnnotatorAnswer:
+    """Check what a person says of an item; raises what `_checked` does."""
+    return _checked(AnnotatorAnswer, document)
+
+
+def decode_nothing(document: Any) -> Nothing:
+    """Check that nothing is said; raises what `_checked` does."""
+    return _checked(Nothing, document)
 
 
 def _checked(schema: type[Body], document: Any) -> Body:

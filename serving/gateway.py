@@ -9,6 +9,7 @@ from serving.auth import Door
 from serving.metrics import ServingMetrics
 from serving.repository import Repository
 from serving.rollouts import Rollouts
+from tidegate.annotation import Desk
 from tidegate.bundle_store import BundleStore
 from tidegate.records import Monitor
 from tidegate.settings import Settings
@@ -26,6 +27,7 @@ class Gateway:
     metrics: ServingMetrics
     registry: CollectorRegistry
     door: Door
+    desk: Desk | None = None
     leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

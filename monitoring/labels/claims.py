@@ -59,6 +59,13 @@ def claim(
     return [fresh[item_id] for item_id in ids]
 
 
+def hold(connection: Connection, item_id: str, annotator: str, at: float, lease_seconds: float = LEASE_SECONDS) -> bool:
+    """Claim one item that nobody has on the screen; whether it was done."""
+    row = connection.execute(select(table).where(table.c.id == item_id)).one_or_none()
+    free = row is not None and row.state in WAITING and not held_by_another(row, annotator, at)
+    return row is not None and free and _take(connection, row, annotator, at, lease_seconds)
+
+
 def release(connection: Connection, item_id: str, annotator: str) -> None:
     """Give an item back; one that somebody else holds stays theirs."""
     mine = (table.c.id == item_id, table.c.claimed_by == annotator, table.c.state == CLAIMED)
@@ -112,6 +119,11 @@ def _is_time_for_gold(connection: Connection, model: str, annotator: str) -> boo
 def held_by_another(row: Row[Any], annotator: str, at: float) -> bool:
     """Whether somebody else has the item on the screen now."""
     return bool(row.state == CLAIMED and row.claimed_by != annotator and row.leased_until > at)
+
+
+def has_run_out(row: Row[Any], at: float) -> bool:
+    """Whether the lease of a claimed item is over."""
+    return row.leased_until is None or bool(row.leased_until <= at)
 
 
 def waits(model: str, annotator: str) -> Select[Any]:

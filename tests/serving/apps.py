@@ -16,6 +16,7 @@ from serving.app import create_app
 from serving.keys import ApiKeys
 from serving.rollouts import ComparisonLog
 from tests import bundles
+from tidegate.annotation import Desk
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, ItemNotFound, PredictionNotFound
 from tidegate.records import AlertState, Record
@@ -88,6 +89,7 @@ async def gateway(
     ready: bool = True,
     comparisons: ComparisonLog | None = None,
     keys: ApiKeys | None = None,
+    desk: Desk | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Start a gateway over `home/bundles` (filled with the toys when empty) and stop it at the end."""
@@ -98,7 +100,7 @@ async def gateway(
     registry, monitor, loaded = CollectorRegistry(), MemoryMonitor(), asyncio.Event()
     options = Settings.load({}, home=home, **settings)
     app = create_app(
-        options, store, monitor, monitor, registry, comparisons=comparisons, keys=keys, on_loaded=loaded.set
+        options, store, monitor, monitor, registry, comparisons=comparisons, keys=keys, desk=desk, on_loaded=loaded.set
     )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -117,12 +119,13 @@ def on_gateway(
     ready: bool = True,
     comparisons: ComparisonLog | None = None,
     keys: ApiKeys | None = None,
+    desk: Desk | None = None,
     **settings: Any,
 ) -> None:
     """Run a scenario on a started gateway; no task may be left when it has stopped."""
 
     async def main() -> None:
-        async with gateway(home, ready=ready, comparisons=comparisons, keys=keys, **settings) as running:
+        async with gateway(home, ready=ready, comparisons=comparisons, keys=keys, desk=desk, **settings) as running:
             await scenario(running)
         await asyncio.sleep(0)
         assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

@@ -21,8 +21,10 @@ from starlette.applications import Starlette
 
 from demos.drift_page import mount_drift_page
 from demos.guard import ShareGuard
+from demos.relabel_page import mount_relabel_page
 from demos.share import ShareLinks
 from monitoring.job import MonitoringJob
+from monitoring.labels.desk import QueueDesk
 from serving.app import create_app
 from serving.auth import check_binding
 from serving.gpu_metrics import GpuCollector
@@ -180,9 +182,11 @@ def serve(
         comparisons=comparisons,
         keys=ApiKeys(database),
         secret=secret,
+        desk=QueueDesk(database, bundles, settings),
         on_loaded=conclude,
     )
     mount_drift_page(app)
+    mount_relabel_page(app)
     if not demos_at:
         from demos.app import mount_demos  # Gradio: seconds and 100 MB that only the process with the demos pays
 
@@ -253,6 +257,7 @@ def _announce(url: str, bundles: BundleStore, *, asks_for_key: bool) -> None:
     for model in models:
         if bundles.task(model) != "embedding":  # vectors have no demo
             console.say(f"  demo     {url}/demo/{model}")
+    console.say(f"  relabel  {url}/relabel")
     console.say(f"  docs     {url}/docs")
     console.say(f"  metrics  {url}/metrics")
     body = '{"inputs": "Profit rose to EUR 5.2 mn from EUR 3.1 mn a year earlier"}'
