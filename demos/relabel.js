@@ -3,22 +3,21 @@
 // An answer is written into this browser's storage before anything else, and leaves it when the server has stored it;
 // what a lost connection, a restart or a reload interrupts is sent again, and counts once (the server sees to that).
 // Talking to the server is one chain of steps, so that answers, undoing and fetching never overtake each other.
-"use strict";
+import { Outbox, ask as request, forget, passing, recall, remember } from "./relabel_sending.js";
+import { account, bars, byId, labels, named, progress, reveal, say, sentence } from "./relabel_view.js";
 
 const AHEAD = 2; // items held: the one on the screen and the next
 const CLICK_MS = 400; // a second click that soon was meant for the item before
 const KEY_MS = 150;
-const TIMEOUT_MS = 15_000;
 const LOOK_MS = 15_000; // how often an empty queue is asked again
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
-const MOST_BARS = 8;
 
 const page = document.getElementById("page");
 const at = page.dataset.at;
-const byId = (id) => document.getElementById(id);
 const channel = "BroadcastChannel" in window ? new BroadcastChannel(`tidegate:${at}`) : null;
 
 let annotator = page.dataset.annotator;
+let outbox = new Outbox(at, annotator);
 let items = []; // the first is on the screen
 let done = []; // items answered here, the last one last
 let answered = new Set();
@@ -26,72 +25,12 @@ let shown = null;
 let shownAt = 0;
 let lookedMs = 0; // at the item, while the page was hidden left out
 let stopped = false;
+let cutOff = false; // from the server, as the page says
 let retries = 0;
 let retryTimer = 0;
 let chain = Promise.resolve();
 
-// --- storage: this browser's, or this page's where the browser has none ---
-
-const memory = new Map();
-const storage = (() => {
-  try {
-    localStorage.setItem("tidegate:probe", "");
-    localStorage.removeItem("tidegate:probe");
-    return localStorage;
-  } catch {
-    return null;
-  }
-})();
-const recall = (key) => (storage ? storage.getItem(key) : (memory.get(key) ?? null));
-const forget = (key) => (storage ? storage.removeItem(key) : memory.delete(key));
-const names = () => (storage ? Object.keys(storage) : [...memory.keys()]);
-
-function remember(key, value) {
-  try {
-    if (storage) return storage.setItem(key, value);
-  } catch {
-    // full: this page keeps it for as long as it is open
-  }
-  return memory.set(key, value);
-}
-
-const prefix = () => `tidegate:answer:${at}:${annotator}:`;
-
-function unsent() {
-  const keys = new Set([...names(), ...memory.keys()].filter((key) => key.startsWith(prefix())));
-  const found = [...keys].map((key) => ({ id: key.slice(prefix().length), ...JSON.parse(recall(key) ?? memory.get(key)) }));
-  return found.sort((one, other) => one.at - other.at);
-}
-
-function drop(id) {
-  forget(prefix() + id);
-  memory.delete(prefix() + id);
-}
-
-// --- the server ---
-
-class Refused extends Error {
-  constructor(status, detail) {
-    super(detail);
-    this.status = status;
-  }
-}
-
-async function ask(path, body) {
-  const headers = { "x-annotator": encodeURIComponent(annotator) };
-  const options = { headers, cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) };
-  if (body !== undefined) {
-    headers["content-type"] = "application/json";
-    Object.assign(options, { method: "POST", body: JSON.stringify(body) });
-  }
-  const answer = await fetch(`${at}/${path}`, options);
-  if (answer.ok) return answer.json();
-  const problem = await answer.json().catch(() => ({}));
-  throw new Refused(answer.status, problem.detail || `the server answered ${answer.status}`);
-}
-
-// Whether the same request may well succeed later.
-const passing = (error) => !(error instanceof Refused) || error.status === 429 || error.status >= 500;
+const ask = (path, body) => request(`${at}/${path}`, annotator, body);
 
 function step(work) {
   chain = chain.then(work).then(calm, trouble);
@@ -99,13 +38,14 @@ function step(work) {
 }
 
 function calm() {
-  if (unsent().length) return;
+  if (outbox.all().length) return;
   retries = 0;
   clearTimeout(retryTimer);
 }
 
 function trouble(error) {
-  const kept = unsent().length;
+  cutOff = true;
+  const kept = outbox.all().length;
   const keeps = kept ? ` ${kept === 1 ? "One answer is" : `${kept} answers are`} kept in this browser until then.` : "";
   if (passing(error)) {
     say("trouble", `The server cannot be reached; trying again.${keeps}`);
@@ -125,21 +65,28 @@ function trouble(error) {
 const sync = () => step(() => send().then(refill));
 
 async function send() {
-  for (const answer of unsent()) {
+  for (const answer of outbox.all()) {
     const { id, at: _, ...body } = answer;
     let outcome;
     try {
       outcome = await ask(`items/${encodeURIComponent(id)}`, body);
     } catch (error) {
       if (passing(error) || error.status === 401 || error.status === 403) throw error;
-      drop(id);
+      outbox.drop(id);
+      cutOff = false;
       say("trouble", `An answer was not taken: ${error.message}.`);
       continue;
     }
-    drop(id);
-    say("trouble", "");
-    tell(body, outcome);
+    outbox.drop(id);
+    reconnected();
+    say("status", account(body, outcome));
+    progress(outcome.progress);
   }
+}
+
+function reconnected() {
+  if (cutOff) say("trouble", "");
+  cutOff = false;
 }
 
 async function refill(force = false) {
@@ -151,7 +98,7 @@ async function refill(force = false) {
   if (lost) say("status", "Your time for that text had run out, so it went back to the queue; here is the next.");
   const order = new Map(items.map((item, place) => [item.id, place]));
   items = open.sort((one, other) => (order.get(one.id) ?? AHEAD) - (order.get(other.id) ?? AHEAD));
-  if (!unsent().length) say("trouble", "");
+  reconnected();
   progress(fresh.progress);
   draw();
 }
@@ -163,12 +110,11 @@ function choose(verdict, label, waitMs) {
   const item = items.shift();
   const seconds = Math.min(86_400, Math.round(watched()) / 1_000);
   const comment = byId("comment").value.trim();
-  const last = unsent().at(-1);
-  const order = Math.max(Date.now(), last ? last.at + 1 : 0);
-  remember(prefix() + item.id, JSON.stringify({ verdict, label, seconds, comment, at: order }));
+  outbox.keep(item.id, { verdict, label, seconds, comment });
   done.push(item);
   answered.add(item.id);
   say("status", `${named(verdict, label)} …`);
+  if (!cutOff) say("trouble", "");
   channel?.postMessage(item.id);
   draw();
   sync();
@@ -180,8 +126,8 @@ function undo() {
       if (!passing(error)) throw error; // else the last answer is still here, and is taken back here
     });
     const last = done.at(-1);
-    const here = last && unsent().some((answer) => answer.id === last.id);
-    if (here) drop(last.id);
+    const here = last && outbox.all().some((answer) => answer.id === last.id);
+    if (here) outbox.drop(last.id);
     let item = last;
     if (!here) {
       const undone = await ask("undo", {}).catch((error) => {
@@ -195,9 +141,11 @@ function undo() {
     done = done.filter((other) => other.id !== item.id);
     answered.delete(item.id);
     items = [item, ...items.filter((other) => other.id !== item.id)];
+    const extra = items.splice(AHEAD);
     stopped = false;
     say("status", "Taken back; answer again.");
     draw();
+    for (const other of extra) await ask(`items/${encodeURIComponent(other.id)}/release`, {});
   });
 }
 
@@ -214,34 +162,6 @@ function stop(after = () => {}) {
 }
 
 // --- what people see ---
-
-const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
-const named = (verdict, label) => ({ none: "Not a case for these labels", skip: "Skipped" })[verdict] ?? label;
-
-function say(id, text) {
-  const place = byId(id);
-  if (place.textContent !== text) place.textContent = text;
-  if (id === "trouble") place.hidden = !text;
-}
-
-function tell(body, outcome) {
-  const parts = [body.verdict === "skip" ? "Skipped." : `Saved: ${named(body.verdict, body.label)}.`];
-  const told = outcome.told;
-  if (told?.kind === "gold") parts.push(told.right ? "This was a test, and you were right." : `This was a test: ${told.label} is right.`);
-  else if (told?.others === 1) parts.push(told.agreed ? "Another annotator said the same." : "Another annotator said something else.");
-  else if (told) parts.push(`${told.agreed} of ${told.others} others said the same.`);
-  if (!outcome.held) parts.push("Your time for it had run out, so somebody else may be asked, too; your answer counts.");
-  say("status", parts.join(" "));
-  progress(outcome.progress);
-}
-
-function progress(counts) {
-  const { compared, agreed, tests, right } = counts.agreement;
-  const parts = [`${counts.waiting} waiting`, `${counts.today} done today, ${counts.mine_today} by you`];
-  if (compared) parts.push(`others agreed ${agreed} of ${compared} times`);
-  if (tests) parts.push(`${right} of ${tests} tests right`);
-  say("progress", parts.join(" · "));
-}
 
 function draw() {
   byId("name").hidden = Boolean(annotator);
@@ -267,54 +187,13 @@ function show(item) {
   reveal("model", "show-model", false);
   byId("search").value = "";
   byId("search").hidden = item.labels.length <= 9;
-  labels();
+  search();
   bars(item);
   if (moved) byId("text").focus({ preventScroll: true });
 }
 
-function labels() {
-  const wanted = byId("search").value.trim().toLocaleLowerCase();
-  const found = shown.labels.filter((label) => label.toLocaleLowerCase().includes(wanted));
-  const buttons = found.map((label, place) => {
-    const button = document.createElement("button");
-    const name = document.createElement("span");
-    Object.assign(name, { textContent: label, dir: "auto" });
-    button.type = "button";
-    if (place < 9) {
-      const key = document.createElement("kbd");
-      key.textContent = String(place + 1);
-      key.setAttribute("aria-hidden", "true");
-      button.append(key);
-      button.setAttribute("aria-keyshortcuts", key.textContent);
-    }
-    button.append(name);
-    button.addEventListener("click", (event) => choose("label", label, event.detail ? CLICK_MS : KEY_MS));
-    return button;
-  });
-  byId("labels").replaceChildren(...buttons);
-  byId("no-label").hidden = found.length > 0;
-}
-
-function bars(item) {
-  const says = document.createElement("p");
-  says.textContent = `The model says: ${item.predicted}.${item.suggested ? ` Somebody reported: ${item.suggested}.` : ""}`;
-  const list = document.createElement("ul");
-  for (const [label, score] of Object.entries(item.scores).sort((one, other) => other[1] - one[1]).slice(0, MOST_BARS)) {
-    const row = document.createElement("li");
-    const [name, share, track, bar] = ["bdi", "span", "i", "b"].map((tag) => document.createElement(tag));
-    name.textContent = label;
-    share.textContent = `${(100 * score).toFixed(1)} %`;
-    bar.style.width = `${100 * score}%`;
-    track.append(bar);
-    row.append(name, share, track);
-    list.append(row);
-  }
-  byId("model").replaceChildren(says, list);
-}
-
-function reveal(id, button, visible) {
-  byId(id).hidden = !visible;
-  byId(button).setAttribute("aria-expanded", String(visible));
+function search() {
+  labels(shown.labels, byId("search").value, (label, event) => choose("label", label, event.detail ? CLICK_MS : KEY_MS));
 }
 
 function watched() {
@@ -393,6 +272,7 @@ function onTick() {
 }
 
 function begin() {
+  outbox = new Outbox(at, annotator);
   draw();
   sync();
 }
@@ -405,6 +285,7 @@ byId("name").addEventListener("submit", (event) => {
 });
 byId("who").lastElementChild.addEventListener("click", () =>
   stop(() => {
+    if (outbox.all().length) return; // not before they are sent
     forget("tidegate:annotator");
     Object.assign(byId("name-field"), { value: annotator });
     [annotator, stopped, done, answered] = ["", false, [], new Set()];
@@ -424,7 +305,7 @@ byId("undo-empty").addEventListener("click", undo);
 byId("stop").addEventListener("click", () => stop());
 byId("show-model").addEventListener("click", toggleModel);
 byId("show-comment").addEventListener("click", toggleComment);
-byId("search").addEventListener("input", labels);
+byId("search").addEventListener("input", search);
 document.addEventListener("keydown", onKey);
 document.addEventListener("visibilitychange", onVisibility);
 window.addEventListener("online", () => annotator && sync());

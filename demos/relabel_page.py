@@ -1,4 +1,4 @@
-"""`/relabel` and `/relabel/{model}`: the pages of people who label; one script and one stylesheet, from this server.
+"""`/relabel` and `/relabel/{model}`: the pages of people who label; scripts and style from this server alone.
 
 The pages hold what does not change while somebody labels: names, guidelines, the frame. Items come and answers go by
 the JSON routes of `serving.relabel`, through `relabel.js`. The model's answer stays hidden until it is asked for,
@@ -34,7 +34,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }
-_TYPES = {"relabel.js": "text/javascript; charset=utf-8", "relabel.css": "text/css; charset=utf-8"}
+_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
 _FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex"><title>{title}</title>
@@ -68,11 +68,15 @@ async def index(request: Request) -> Response:
 
 
 @router.get("/relabel/relabel.js")
+@router.get("/relabel/relabel_sending.js")
+@router.get("/relabel/relabel_view.js")
 @router.get("/relabel/relabel.css")
 async def asset(request: Request) -> Response:
-    """The script or the stylesheet."""
+    """A script or the stylesheet."""
     name = request.url.path.rpartition("/")[2]
-    return Response(_asset(name), media_type=_TYPES[name], headers=_HEADERS | {"cache-control": "no-cache"})
+    return Response(
+        _asset(name), media_type=_TYPES[Path(name).suffix], headers=_HEADERS | {"cache-control": "no-cache"}
+    )
 
 
 @router.get("/relabel/{model}")
@@ -137,7 +141,7 @@ def _guideline(model: str, text: str) -> str:
 
 def _page(request: Request, title: str, body: str, *, script: bool = False) -> Response:
     root = escape(_root(request))
-    tag = f'<script src="{root}/relabel/relabel.js" defer></script>' if script else ""
+    tag = f'<script src="{root}/relabel/relabel.js" type="module"></script>' if script else ""
     return HTMLResponse(_FRAME.format(title=escape(title), root=root, script=tag, body=body), headers=_HEADERS)
 
 
@@ -167,9 +171,10 @@ _BODY = """<main id="page" data-at="{root}/relabel/{model}" data-login="{root}/l
 hidden>
 <div id="labels" role="group" aria-label="Labels"></div>
 <p id="no-label" class="soft" hidden>No label has that in its name.</p>
-<div class="row"><button type="button" id="none" aria-keyshortcuts="n 0">Not a case for these labels</button>
-<button type="button" id="skip" aria-keyshortcuts="s">Skip</button>
-<button type="button" id="undo" aria-keyshortcuts="u">Undo</button></div>
+<div class="row"><button type="button" id="none" aria-keyshortcuts="n 0">Not a case for these labels
+<kbd aria-hidden="true">n</kbd></button>
+<button type="button" id="skip" aria-keyshortcuts="s">Skip <kbd aria-hidden="true">s</kbd></button>
+<button type="button" id="undo" aria-keyshortcuts="u">Undo <kbd aria-hidden="true">u</kbd></button></div>
 <div class="row quiet"><button type="button" id="show-model" aria-keyshortcuts="m" aria-expanded="false"
 aria-controls="model">Show what the model says</button>
 <button type="button" id="show-comment" aria-keyshortcuts="c" aria-expanded="false"
