@@ -184,7 +184,7 @@ def _checked(
     if found.state == IN_DATA_SET and not _same(connection, item_id, annotator, label):
         raise InvalidInput(f"item {item_id!r} is in data set {found.data_set}, and takes no label any more")
     if label is not None:
-        _check_label(found, label, allowed)
+        check_label(found, label, allowed)
     return found
 
 
@@ -194,7 +194,8 @@ def _same(connection: Connection, item_id: str, annotator: str, label: str | Non
     return given is not None and given.label == label
 
 
-def _check_label(found: Row[Any], label: str, allowed: Allowed) -> None:
+def check_label(found: Row[Any], label: str, allowed: Allowed) -> None:
+    """Raise `InvalidInput` where an item's model has no such label."""
     try:
         known = allowed(found.model, found.version)
     except TidegateError as error:

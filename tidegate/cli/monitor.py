@@ -29,23 +29,29 @@ _TEXT_CHARS = 60
 @relabel.command("list")
 def list_items(
     model: Annotated[str | None, typer.Argument(help="one model; all when left out")] = None,
+    state: Annotated[State | None, typer.Option(help="Only those; all that wait for a person when left out.")] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """What waits for a label, oldest first."""
-    from monitoring.labels.items import NEW, list_items
+    """What waits for a person, or what is in a state; oldest first."""
+    from monitoring.labels.items import WAITING, list_items
 
-    found = list_items(state_database(Settings.load(home=home)), model=model, state=NEW)
+    found = list_items(state_database(Settings.load(home=home)), model=model, state=state or WAITING)
     if as_json:
         console.json([asdict(item) for item in found])
         return
     if not found:
-        console.say("nothing waits for a label")
+        console.say("nothing waits for a label" if state is None else f"no item is {state}")
         return
     rows = [
-        [i.id[:8], i.model, i.reason, i.predicted, f"{i.score:.2f}", i.suggested or "", _shorten(i.text)] for i in found
+        [
+            *(i.id[:8], i.model, "gold" if i.gold is not None else i.state, i.reason, i.predicted, f"{i.score:.2f}"),
+            *(i.label or "", i.suggested or "", _shorten(i.text)),
+        ]
+        for i in found
     ]
-    console.table("waiting for a label", ["id", "model", "reason", "predicted", "score", "claimed", "text"], rows)
+    columns = ["id", "model", "state", "reason", "predicted", "score", "label", "reported", "text"]
+    console.table("waiting for a label" if state is None else state, columns, rows)
 
 
 @relabel.command("stats")
