@@ -23,12 +23,14 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 def test_every_route_has_a_rule_of_its_own(tmp_path: Path) -> None:
     from demos.app import mount_demos
     from demos.drift_page import mount_drift_page
+    from demos.relabel_page import mount_relabel_page
 
     nothing = NullRecorder()
     settings = Settings(home=tmp_path)
     app = create_app(settings, BundleStore(tmp_path), nothing, cast(Monitor, nothing), CollectorRegistry())
     mount_demos(app, app.state.gateway)
     mount_drift_page(app)
+    mount_relabel_page(app)
 
     served = [(method, re.sub(r"\{[^}]*\}", "x", path)) for method, path in routes_of(app.routes)]
     without = [f"{method} {path}" for method, path in served if rule_of(method, path) is None]
@@ -100,7 +102,7 @@ def test_a_key_reaches_what_its_role_reaches_and_no_more(tmp_path: Path) -> None
             assert (await status(role, "PUT", "/models/sentiment/aliases/shadow", json={}) == 403) is refused
             assert (await status(role, "GET", "/nowhere") == 403) is refused
         assert await status(PREDICT, "GET", "/relabel/items") == 403
-        assert await status(ANNOTATE, "GET", "/relabel/items") == 404  # there is none yet
+        assert await status(ANNOTATE, "GET", "/relabel/items") == 404  # the page is mounted by whoever composes
 
     on_gateway(tmp_path, scenario, keys=keys)
     database.dispose()
