@@ -97,10 +97,11 @@ def render(report: Document, texts: Mapping[str, str], root_path: str = "") -> s
         drift_sections.periods(report),
     ]
     title = escape(f"Drift of {report['model']}/{report['version']}")
+    label = escape(f"{root_path}/relabel/{report['model']}")
     as_json = escape(f"{root_path}/models/{report['model']}/drift")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
         f"<title>{title}</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main>"
-        f'<footer class="soft">The same for programs: <a href="{as_json}">{as_json}</a></footer></body></html>\n'
+        f'<footer class="soft"><a href="{label}">Label the texts that wait for people</a>. The same for programs: <a href="{as_json}">{as_json}</a></footer></body></html>\n'
     )

@@ -116,6 +116,8 @@ def http_page() -> str:
             lines.append(f"| `{method.upper()} {path}` | {route['summary']} | {statuses} |")
     lines.append("| `GET /demo/{model}` | The demo page of a model | 200, 404 |")
     lines.append("| `GET /drift/{model}` | The drift report of a model, as a page | 200, 404, 422, 503 |")
+    lines.append("| `GET /relabel` | The models with what waits for a label, as a page | 200, 503 |")
+    lines.append("| `GET /relabel/{model}` | The page to label a model's items | 200, 404 |")
     return "\n".join(lines) + "\n"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from monitoring.job import MonitoringJob
+from tests.labelling import queue
 from tests.monitoring.conftest import House
 from tests.monitoring.labels.test_exchange import fill_csv
 
@@ -96,3 +97,30 @@ def test_files_that_cannot_be_read_are_usage_errors(house: House, tmp_path: Path
     assert [done.returncode for done in found.values()] == [2, 2, 2]
     assert "is not UTF-8" in found[latin].stderr
     assert "--format" in found[unknown].stderr
+
+
+def test_disputes_are_decided_and_gold_is_set_by_how_an_id_begins(house: House) -> None:
+    one, two = queue(house.database, ["one", "two"])
+    decided = tidegate(house, "relabel", "decide", one[:8], "--label", "positive")
+    gold = tidegate(house, "relabel", "gold", two[:8], "--label", "negative")
+    waiting = tidegate(house, "relabel", "list", "sentiment")
+    accepted = tidegate(house, "relabel", "list", "--state", "accepted", "--json")
+
+    assert (decided.returncode, gold.returncode) == (0, 0), decided.stderr + gold.stderr
+    assert f"item {one[:8]} is positive; its state is accepted" in decided.stderr
+    assert f"item {two[:8]} is gold: negative is right" in gold.stderr
+    assert two[:8] in waiting.stdout
+    assert "gold" in waiting.stdout
+    assert one[:8] not in waiting.stdout
+    assert [item["id"] for item in json.loads(accepted.stdout)] == [one]
+    for wrong in (
+        ("decide", one[:8]),
+        ("decide", one[:8], "--none", "--label", "positive"),
+        ("gold", two[:8]),
+        ("gold", two[:8], "--remove", "--label", "positive"),
+    ):
+        assert tidegate(house, "relabel", *wrong).returncode == 2
+    refused = tidegate(house, "relabel", "gold", two[:8], "--label", "great")
+    assert (refused.returncode, "no label of sentiment" in refused.stderr) == (1, True)
+    assert "tests nobody any more" in tidegate(house, "relabel", "gold", two[:8], "--remove").stderr
+    assert "no item is disputed" in tidegate(house, "relabel", "list", "--state", "disputed").stderr
