@@ -103,5 +103,6 @@ def render(report: Document, texts: Mapping[str, str], root_path: str = "") -> s
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="robots" content="noindex">'
         f"<title>{title}</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main>"
-        f'<footer class="soft"><a href="{label}">Label the texts that wait for people</a>. The same for programs: <a href="{as_json}">{as_json}</a></footer></body></html>\n'
+        f'<footer class="soft"><p><a href="{label}">Label the texts that wait for people</a></p>'
+        f'The same for programs: <a href="{as_json}">{as_json}</a></footer></body></html>\n'
     )

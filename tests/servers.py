@@ -33,16 +33,16 @@ class Server:
 
 
 @contextmanager
-def running(arguments: Sequence[str], home: Path, *, port: int = 0, **variables: str) -> Iterator[Server]:
-    """Run `tidegate ARGUMENTS --home HOME --port PORT` until the block ends; fails if it never says `ready`.
+def running(arguments: Sequence[str], home: Path, **variables: str) -> Iterator[Server]:
+    """Run `tidegate ARGUMENTS --home HOME`, on any port unless they name one, until the block ends; fails if it never says `ready`.
 
     Args:
         arguments: the command and its options.
         home: its home folder.
-        port: where it listens; 0 for any.
         variables: environment variables to set for it.
     """
-    command = [*TIDEGATE, *arguments, "--home", str(home), "--port", str(port)]
+    anywhere = [] if "--port" in arguments else ["--port", "0"]
+    command = [*TIDEGATE, *arguments, "--home", str(home), *anywhere]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment() | variables
     ) as process:

@@ -241,7 +241,7 @@ def test_nothing_is_lost_while_the_server_is_killed_and_comes_back(
     press(page, "1", "negative")
 
     assert set(answers(database)) == {"one"}
-    with running(["serve"], home, port=int(server.url.rpartition(":")[2])):
+    with running(["serve", "--port", server.url.rpartition(":")[2]], home):
         expect(page.locator("#trouble")).to_be_hidden(timeout=30_000)
         expect(page.locator("#text")).to_have_text("four")
         press(page, "n", "Saved: Not a case")
