@@ -34,7 +34,7 @@ class Server:
 
 @contextmanager
 def running(arguments: Sequence[str], home: Path, **variables: str) -> Iterator[Server]:
-    """Run `tidegate ARGUMENTS --home HOME`, on any port unless they name one, until the block ends; fails if it never says `ready`.
+    """Run `tidegate ARGUMENTS --home HOME`, on any port unless they name one; fails if it never says `ready`.
 
     Args:
         arguments: the command and its options.
