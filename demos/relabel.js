@@ -3,6 +3,7 @@
 // An answer is written into this browser's storage before anything else, and leaves it when the server has stored it;
 // what a lost connection, a restart or a reload interrupts is sent again, and counts once (the server sees to that).
 // Talking to the server is one chain of steps, so that answers, undoing and fetching never overtake each other.
+import { listen, toggleComment, toggleModel } from "./relabel_keys.js";
 import { Outbox, ask as request, forget, passing, recall, remember } from "./relabel_sending.js";
 import { account, bars, byId, labels, named, progress, reveal, say, sentence } from "./relabel_view.js";
 
@@ -200,61 +201,7 @@ function watched() {
   return lookedMs + (document.hidden ? 0 : performance.now() - shownAt);
 }
 
-// --- keys, clicks, time ---
-
-function move(by) {
-  const buttons = [...byId("labels").children];
-  const place = buttons.indexOf(document.activeElement);
-  const next = place < 0 ? (by > 0 ? 0 : buttons.length - 1) : (place + by + buttons.length) % buttons.length;
-  buttons[next]?.focus();
-}
-
-function toggleModel() {
-  reveal("model", "show-model", byId("model").hidden);
-}
-
-function toggleComment() {
-  reveal("comment", "show-comment", byId("comment").hidden);
-  if (!byId("comment").hidden) byId("comment").focus();
-}
-
-const KEYS = {
-  ArrowRight: () => move(1),
-  ArrowDown: () => move(1),
-  ArrowLeft: () => move(-1),
-  ArrowUp: () => move(-1),
-  0: () => choose("none", null, KEY_MS),
-  n: () => choose("none", null, KEY_MS),
-  s: () => choose("skip", null, KEY_MS),
-  m: toggleModel,
-  c: toggleComment,
-  "/": () => byId("search").focus(),
-};
-
-function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  const field = event.target.closest("input, textarea");
-  if (field) return onFieldKey(event, field);
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-  if (key === "u" && !event.repeat && annotator) return undo();
-  if (!shown) return;
-  const button = /^[1-9]$/.test(key) ? byId("labels").children[Number(key) - 1] : null;
-  const act = button ? () => choose("label", button.lastElementChild.textContent, KEY_MS) : KEYS[key];
-  if (!act || (event.repeat && !key.startsWith("Arrow"))) return;
-  event.preventDefault();
-  act();
-}
-
-function onFieldKey(event, field) {
-  if (event.key === "Escape") byId("text").focus();
-  if (field.id !== "search" || !shown) return;
-  const buttons = byId("labels").children;
-  if (event.key === "ArrowDown") buttons[0]?.focus();
-  else if (event.key === "Enter" && buttons.length === 1) buttons[0].click();
-  else if (event.key === "Enter") buttons[0]?.focus();
-  else return;
-  event.preventDefault();
-}
+// --- clicks and time ---
 
 function onVisibility() {
   if (document.hidden) {
@@ -306,7 +253,11 @@ byId("stop").addEventListener("click", () => stop());
 byId("show-model").addEventListener("click", toggleModel);
 byId("show-comment").addEventListener("click", toggleComment);
 byId("search").addEventListener("input", search);
-document.addEventListener("keydown", onKey);
+listen({
+  isOpen: () => Boolean(shown),
+  choose: (verdict, label) => choose(verdict, label, KEY_MS),
+  undo: () => annotator && undo(),
+});
 document.addEventListener("visibilitychange", onVisibility);
 window.addEventListener("online", () => annotator && sync());
 if (channel)

@@ -68,6 +68,7 @@ async def index(request: Request) -> Response:
 
 
 @router.get("/relabel/relabel.js")
+@router.get("/relabel/relabel_keys.js")
 @router.get("/relabel/relabel_sending.js")
 @router.get("/relabel/relabel_view.js")
 @router.get("/relabel/relabel.css")
