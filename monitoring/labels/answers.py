@@ -8,6 +8,7 @@ Before: the page, `exchange`; after: `states`.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Row, delete, select, update
@@ -27,13 +28,18 @@ Allowed = Callable[[str, int], Sequence[str]]  # model and version to the labels
 
 MAX_ANNOTATOR_CHARS = 128
 UNNAMED = "import"
+_PIECE = 500  # answers a transaction: half a second for which other writers wait
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
     """A person's label on its way back; `place` is where it stood in its file, for messages.
 
-    `label` None says that the text is no case for these labels.
+    Attributes:
+        label: None says that the text is no case for these labels, or that it was skipped.
+        at: Unix seconds at which it was given; None where nobody knows. An older answer never replaces a newer one.
+        source: the way it first came; None for the way of the file.
+        gold: whether it is the right label by which annotators are tested from now on.
     """
 
     place: str
@@ -42,6 +48,10 @@ class Label:
     annotator: str = ""
     comment: str = ""
     seconds: float | None = None
+    skipped: bool = False
+    at: float | None = None
+    source: Source | None = None
+    gold: bool = False
 
 
 @dataclass(slots=True)
@@ -131,7 +141,9 @@ def doubt(connection: Connection, item_id: str, why: str) -> bool:
 def take_labels(
     database: Engine, labels: Iterable[Label], allowed: Allowed, at: float, source: Source = "import"
 ) -> ImportReport:
-    """Take answers back from a file or a tool: all valid ones in one transaction; the others change nothing.
+    """Take answers back from a file or a tool: the valid ones, some hundreds a transaction; the others change nothing.
+
+    A process that dies has taken some of them; taking all of them again takes the rest.
 
     Args:
         database: the state database.
@@ -141,34 +153,67 @@ def take_labels(
         source: the way they came.
     """
     report = ImportReport()
-    seen: dict[tuple[str, str], str | None] = {}
-    with database.begin() as connection:
-        take_turn(connection)
-        for label in labels:
-            who = storable(label.annotator or UNNAMED)
-            if seen.setdefault((label.item_id, who), label.label) != label.label:
-                report.problems.append(
-                    f"{label.place}: item {label.item_id!r} has two labels in this file; "
-                    f"{seen[label.item_id, who]!r} is kept, {label.label!r} is not"
-                )
-                continue
-            _take(connection, label, who, allowed, at, source, report)
+    seen: dict[tuple[str, str], Label] = {}
+    rest = iter(labels)
+    while piece := list(islice(rest, _PIECE)):
+        with database.begin() as connection:
+            take_turn(connection)
+            for label in piece:
+                if not _contradicts(label, seen, report):
+                    take_label(connection, label, allowed, at, source, report)
     return report
 
 
-def _take(
-    connection: Connection, label: Label, who: str, allowed: Allowed, at: float, source: Source, report: ImportReport
+def take_label(
+    connection: Connection, label: Label, allowed: Allowed, at: float, source: Source, report: ImportReport
 ) -> None:
-    kind: Verdict = "none" if label.label is None else "label"
+    """Take one answer, in a transaction, and say in the report what became of it."""
+    who = storable(label.annotator or UNNAMED)
+    kind: Verdict = "skip" if label.skipped else "none" if label.label is None else "label"
+    given_at = at if label.at is None else min(label.at, at)  # a clock that is ahead must not outlast later answers
     more = (label.comment, label.seconds)
     try:
-        outcome, _ = answer(connection, label.item_id, who, kind, label.label, at, allowed, source, *more)
+        if label.at is not None and _is_older(connection, label, who):
+            outcome: Outcome = "unchanged"
+        else:
+            how = label.source or source
+            outcome, _ = answer(connection, label.item_id, who, kind, label.label, given_at, allowed, how, *more)
+        if label.gold:
+            _make_gold(connection, label)
     except TidegateError as error:
         report.problems.append(f"{label.place}: {error}")
         return
     report.labelled += outcome == "stored"
     report.changed += outcome == "changed"
     report.unchanged += outcome == "unchanged"
+
+
+def _contradicts(label: Label, seen: dict[tuple[str, str], Label], report: ImportReport) -> bool:
+    """Whether one person says two things of an item in one file, and nothing tells which came last."""
+    first = seen.setdefault((label.item_id, label.annotator or UNNAMED), label)
+    if (first.label, first.skipped) == (label.label, label.skipped) or first.at is not None or label.at is not None:
+        return False
+    report.problems.append(
+        f"{label.place}: item {label.item_id!r} has two labels in this file; "
+        f"{first.label!r} is kept, {label.label!r} is not"
+    )
+    return True
+
+
+def _is_older(connection: Connection, label: Label, who: str) -> bool:
+    mine = (annotations.c.item_id == storable(label.item_id), annotations.c.annotator == who)
+    stored = connection.execute(select(annotations.c.created_at).where(*mine)).scalar_one_or_none()
+    return stored is not None and label.at is not None and stored >= label.at
+
+
+def _make_gold(connection: Connection, label: Label) -> None:
+    found = items.find(connection, label.item_id)
+    if found is None or found.gold == label.label:
+        return
+    if found.state == IN_DATA_SET:
+        raise InvalidInput(f"item {label.item_id!r} is in data set {found.data_set}, and cannot test annotators")
+    connection.execute(update(table).where(table.c.id == found.id).values(gold=label.label))
+    settle(connection, found.id)
 
 
 def _checked(
@@ -210,7 +255,8 @@ def _store(connection: Connection, item_id: str, annotator: str, given: dict[str
         return "stored"
     mine = (annotations.c.item_id == item_id, annotations.c.annotator == annotator)
     before = connection.execute(select(annotations).where(*mine)).one()
-    if (before.verdict, before.label) == (given["verdict"], given["label"]):
+    same = (before.verdict, before.label) == (given["verdict"], given["label"])
+    if same and given["comment"] in ("", before.comment):
         return "unchanged"
     connection.execute(update(annotations).where(*mine).values(**given, created_at=at))
     return "changed"

@@ -4,12 +4,14 @@ All commands read the state database, so they work beside a running server and w
 """
 
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import typer
 
+from tidegate.aliases import CHAMPION
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
@@ -17,10 +19,16 @@ from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
+if TYPE_CHECKING:
+    from monitoring.labels.answers import Label
+    from monitoring.labels.exchange.rows import Found, Sheet
+
+T = TypeVar("T")
+
 relabel = typer.Typer(no_args_is_help=True, help="The relabel queue: texts out to annotators, labels back in.")
 app.add_typer(relabel, name="relabel")
 
-Format = Literal["jsonl", "csv", "labelstudio"]
+Format = Literal["jsonl", "csv", "labelstudio", "argilla", "datasets"]
 State = Literal["new", "claimed", "labelled", "disputed", "accepted", "in_data_set", "discarded"]
 _FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv", ".json": "labelstudio"}
 _TEXT_CHARS = 60
@@ -81,44 +89,73 @@ def stats(
 def export(
     model: str,
     format: Annotated[Format, typer.Option("--format", help="What the annotators' tool reads.")] = "jsonl",
-    output: Annotated[Path | None, typer.Option("--output", help="File to write. [default: stdout]")] = None,
-    state: Annotated[State, typer.Option(help="new: waits for a label; accepted: people agree on it.")] = "new",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="File to write; a folder for argilla and datasets. [default: stdout]"),
+    ] = None,
+    state: Annotated[
+        list[State] | None,
+        typer.Option(help="new: waits for a label; accepted: people agree on it. May be given several times."),
+    ] = None,
     home: Home = None,
 ) -> None:
-    """Write items of the queue: those that wait for a label, or those that have one.
+    """Write items of the queue: those that wait for a label [default: new], or those that have one.
 
     Fill `label` in and bring the file back with `relabel import`. Labelled items, as CSV, are what
-    `examples/train_tfidf.py --data` reads.
+    `examples/train_tfidf.py --data` reads. Beside Label Studio's tasks goes its labelling interface, as .xml.
     """
-    from monitoring.labels.exchange import WRITERS
-    from monitoring.labels.items import list_items
+    from monitoring.labels.answered import count_items, dimensions, read_answered
+    from monitoring.labels.exchange import COMPANIONS, FOLDERS, WRITERS
+    from monitoring.labels.exchange.rows import Sheet
 
-    items = list_items(state_database(Settings.load(home=home)), model=model, state=state)
-    content = WRITERS[format](items)
+    settings = Settings.load(home=home)
+    database, states = state_database(settings), state or ["new"]
+    # A vector was made of the text before it was redacted, and tells of it.
+    length = dimensions(database, model) if format == "argilla" and not settings.redact else None
+    labels = _choices(settings, model) if format in COMPANIONS else ()
+    rows, total = (
+        read_answered(database, model, states, vectors=length is not None),
+        count_items(database, model, states),
+    )
+    sheet = Sheet(model, labels, iter(_shown(rows, total)), length)
     if output is None:
-        typer.echo(content, nl=False)
+        if format in FOLDERS:
+            raise UsageError(f"{format} is a folder; say where with --output")
+        for piece in WRITERS[format](sheet):
+            typer.echo(piece, nl=False)
     else:
-        _write(output, content)
-    console.say(f"{len(items)} {state} items of {model} as {format}")
+        _write_all(sheet, format, output)
+    console.say(f"{total} {' or '.join(states)} items of {model} as {format}")
 
 
 @relabel.command("import")
 def import_labels(
-    file: Annotated[Path, typer.Argument(help="what `relabel export` wrote, labels filled in; or Label Studio's JSON")],
+    file: Annotated[
+        Path, typer.Argument(help="file or folder that `relabel export` wrote, labels filled in; or the tool's own")
+    ],
     format: Annotated[
-        Format | None, typer.Option("--format", help="[default: by the suffix: .jsonl, .csv, .json for labelstudio]")
+        Format | None,
+        typer.Option(
+            "--format",
+            help="[default: by the suffix, .jsonl, .csv, .json for labelstudio; a folder: argilla or datasets]",
+        ),
     ] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
-    """Take labels back. Valid ones are kept even when others are not; those are listed, and the exit code is 1."""
+    """Take labels back. Valid ones are kept even when others are not; those are listed, and the exit code is 1.
+
+    A second time changes nothing, and an answer never replaces a newer one of the same person.
+    """
     from monitoring.labels.answers import take_labels
     from monitoring.labels.exchange import READERS
     from monitoring.labels.known import KnownLabels
 
     settings = Settings.load(home=home)
-    labels, problems = READERS[format or _format_of(file)](_read(file))
-    outcome = take_labels(state_database(settings), labels, KnownLabels(BundleStore(settings.bundles_dir)), time.time())
+    problems: list[str] = []
+    labels = _sorted_out(READERS[format or _format_of(file)](file), problems)
+    known = KnownLabels(BundleStore(settings.bundles_dir))
+    outcome = take_labels(state_database(settings), _shown(labels, None), known, time.time())
     problems += outcome.problems
     counts = {"labelled": outcome.labelled, "changed": outcome.changed, "unchanged": outcome.unchanged}
     if as_json:
@@ -148,26 +185,50 @@ def _shorten(text: str) -> str:
     return line if len(line) <= _TEXT_CHARS else line[: _TEXT_CHARS - 1] + "…"
 
 
+def _choices(settings: Settings, model: str) -> Sequence[str]:
+    """The labels that people choose from: the champion's."""
+    from monitoring.labels.known import KnownLabels
+
+    bundles = BundleStore(settings.bundles_dir)
+    return KnownLabels(bundles)(model, bundles.load(model, CHAMPION).manifest.version)
+
+
+def _shown(rows: Iterable[T], total: int | None) -> Iterable[T]:
+    """The rows, while a bar shows how many there were."""
+    from rich.progress import track
+
+    return track(rows, "items", total=total, console=console.messages, transient=True)
+
+
+def _sorted_out(found: "Iterator[Found]", problems: list[str]) -> "Iterator[Label]":
+    """The answers, with what is wrong put aside."""
+    for each in found:
+        if isinstance(each, str):
+            problems.append(each)
+        else:
+            yield each
+
+
 def _format_of(file: Path) -> Format:
+    from monitoring.labels.exchange import FOLDERS
+
+    if file.is_dir():
+        return "argilla" if (file / FOLDERS["argilla"]).is_file() else "datasets"
     if file.suffix.lower() not in _FORMATS:
-        raise UsageError(f"cannot tell the format of {file} by its suffix; say --format jsonl, csv or labelstudio")
+        raise UsageError(f"cannot tell the format of {file} by its suffix; say --format {', '.join(get_args(Format))}")
     return _FORMATS[file.suffix.lower()]
 
 
-def _read(file: Path) -> str:
-    try:
-        # newline="": a CSV cell may hold any kind of line end; -sig: spreadsheets write a byte order mark.
-        with file.open(encoding="utf-8-sig", newline="") as source:
-            return source.read()
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 (byte {error.start}); save it as UTF-8") from None
+def _write_all(sheet: "Sheet", format: Format, output: Path) -> None:
+    from monitoring.labels.exchange import COMPANIONS, FOLDERS, WRITERS
 
-
-def _write(file: Path, content: str) -> None:
     try:
-        with file.open("w", encoding="utf-8", newline="") as target:
-            target.write(content)
+        folder = format in FOLDERS
+        for name, content in COMPANIONS[format](sheet).items() if format in COMPANIONS else ():
+            file = output / name if folder else output.with_suffix(name)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8", newline="")
+        with (output / FOLDERS[format] if folder else output).open("w", encoding="utf-8", newline="") as target:
+            target.writelines(WRITERS[format](sheet))
     except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
+        raise UsageError(f"cannot write {output}: {error.strerror}") from None
