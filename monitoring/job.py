@@ -20,6 +20,7 @@ from monitoring.alerts import Alert
 from monitoring.examples import texts_of
 from monitoring.intake import Intake
 from monitoring.labels import relabel
+from monitoring.labels.events import take_event
 from monitoring.labels.known import KnownLabels
 from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import References
@@ -123,6 +124,16 @@ class MonitoringJob:
         """
         with reachable("the feedback is not stored"):
             return self._feedback(model, prediction_id, label, comment)
+
+    def label_studio(self, model: str, event: Any) -> dict[str, Any]:
+        """Take what a webhook of Label Studio tells of annotations.
+
+        Raises:
+            InvalidInput: not such an event, or an annotation that cannot be taken; the others are taken.
+            NotReady: the state database cannot be written now; nothing was stored.
+        """
+        with reachable("the annotation is not stored"):
+            return take_event(self._database, model, event, self._labels, self._clock())
 
     def alerts(self, model: str | None, state: AlertState | None) -> list[dict[str, Any]]:
         """Alerts, newest first: all, or those of a model, or in a state."""

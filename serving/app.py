@@ -19,6 +19,7 @@ from serving import (
     headers,
     hf,
     kserve_v1,
+    label_studio,
     login,
     mlflow_scoring,
     openai_embeddings,
@@ -109,6 +110,7 @@ def create_app(
     app.include_router(traffic.router)
     app.include_router(alerts.router)
     app.include_router(relabel.router)
+    app.include_router(label_studio.router)
     for protocol in (v2_routes, v2_repository, hf, tei, kserve_v1, mlflow_scoring, tei_embed, openai_embeddings):
         app.include_router(protocol.router)
     app.include_router(docs_page.router)

@@ -182,6 +182,25 @@ class Traffic(BaseModel):
     verdict: Decision | None = None
 
 
+class LabelStudioEvent(BaseModel):
+    """What Label Studio tells; it has more fields than these, by version."""
+
+    action: str = Field(
+        description="ANNOTATION_CREATED, ANNOTATION_UPDATED or ANNOTATIONS_DELETED; others say nothing."
+    )
+    annotation: dict[str, Any] | list[dict[str, Any]] | None = None
+    task: dict[str, Any] | list[dict[str, Any]] | None = None
+    annotations: list[dict[str, Any]] | None = Field(None, description="Of those deleted: their ids.")
+
+
+class LabelStudioAnswer(BaseModel):
+    """What became of the annotations of an event."""
+
+    labelled: int
+    changed: int = Field(description="Answers that say something else now, or that were taken back.")
+    unchanged: int
+
+
 class AlertNote(Wire):
     """What a person has to say about an alert."""
 

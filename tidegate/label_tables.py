@@ -4,7 +4,7 @@ Written by `monitoring.labels` and by the commands `relabel`, `labels`, `retrain
 `tidegate.store`, which every other module imports them from. Times are Unix seconds.
 """
 
-from sqlalchemy import JSON, Column, Float, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import JSON, Boolean, Column, Float, Index, Integer, LargeBinary, String, Table, Text
 
 from tidegate.schema import metadata
 
@@ -57,6 +57,24 @@ annotations = Table(
     Column("seconds", Float(53)),  # that the person looked at it
     Column("created_at", Float(53), nullable=False),
     Index("annotations_by_annotator", "annotator", "created_at"),
+)
+
+# What another tool's webhook told of its annotations: events come twice and out of order, and of one that was deleted
+# the tool says no more than its number.
+webhook_answers = Table(
+    "webhook_answers",
+    metadata,
+    Column("model", String(64), primary_key=True),
+    Column("number", String(64), primary_key=True),  # the tool's, of the annotation
+    Column("item_id", String(32)),  # null where it was deleted before anything else was heard of it
+    Column("annotator", String(128)),
+    Column("verdict", String(8)),
+    Column("label", Text),
+    Column("comment", Text, nullable=False, server_default=""),
+    Column("seconds", Float(53)),
+    Column("updated_at", Float(53), nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Index("webhook_answers_by_item", "item_id", "annotator"),
 )
 
 random_draws = Table(

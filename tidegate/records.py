@@ -121,6 +121,14 @@ class Monitor(Protocol):
         """
         ...
 
+    def label_studio(self, model: str, event: Any) -> dict[str, Any]:
+        """Take what a webhook of Label Studio tells of annotations: how many answers were stored, changed, unchanged.
+
+        Raises:
+            InvalidInput: an annotation that cannot be taken; those that can are taken all the same.
+        """
+        ...
+
     def alerts(self, model: str | None, state: AlertState | None) -> list[dict[str, Any]]:
         """Alerts, newest first: all, or those of a model, or in a state."""
         ...

@@ -39,6 +39,7 @@ from tidegate.label_tables import feedback as feedback
 from tidegate.label_tables import random_draws as random_draws
 from tidegate.label_tables import relabel_items as relabel_items
 from tidegate.label_tables import retrainings as retrainings
+from tidegate.label_tables import webhook_answers as webhook_answers
 from tidegate.schema import SCHEMA_VERSION as SCHEMA_VERSION
 from tidegate.schema import metadata as metadata
 from tidegate.schema import schema as schema

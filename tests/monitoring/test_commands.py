@@ -12,7 +12,7 @@ import orjson
 from monitoring.job import MonitoringJob
 from tests.labelling import queue
 from tests.monitoring.conftest import House
-from tests.monitoring.labels.test_exchange import fill_csv
+from tests.monitoring.labels.tools import fill_csv
 
 
 def tidegate(house: House, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,8 @@ def test_the_queue_goes_out_and_its_labels_come_back(house: House, tmp_path: Pat
     listed = tidegate(house, "relabel", "list", "sentiment")
     file = tmp_path / "items.csv"
     exported = tidegate(house, "relabel", "export", "sentiment", "--format", "csv", "--output", str(file))
-    file.write_text(fill_csv(file.read_text(), "negative"), encoding="utf-8-sig")
+    fill_csv(file, "negative")
+    file.write_text(file.read_text(encoding="utf-8"), encoding="utf-8-sig", newline="")
     first, second = (tidegate(house, "relabel", "import", str(file), "--json") for _ in range(2))
     stats = json.loads(tidegate(house, "relabel", "stats", "--json").stdout)
 

@@ -33,6 +33,7 @@ class MemoryMonitor:
     report: dict[str, Any] | None = None
     asked: tuple[str, int, int | None] | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
+    events: list[tuple[str, Any]] = field(default_factory=list)
 
     def record(self, records: Sequence[Record]) -> None:
         self.records.extend(records)
@@ -55,6 +56,10 @@ class MemoryMonitor:
             raise InvalidInput(f"{label!r} is no label")
         self.corrections.append((prediction_id, label, comment))
         return f"item-{len(self.corrections)}"
+
+    def label_studio(self, model: str, event: Any) -> dict[str, Any]:
+        self.events.append((model, event))
+        return {"labelled": 1, "changed": 0, "unchanged": 0}
 
     def alerts(self, model: str | None, state: AlertState | None) -> list[dict[str, Any]]:
         return [a for a in self.found if model in (None, a["model"]) and state in (None, a["state"])]

@@ -94,12 +94,11 @@ def export(
         typer.Option("--output", help="File to write; a folder for argilla and datasets. [default: stdout]"),
     ] = None,
     state: Annotated[
-        list[State] | None,
-        typer.Option(help="new: waits for a label; accepted: people agree on it. May be given several times."),
-    ] = None,
+        State | Literal["all"], typer.Option(help="new: waits for a label; accepted: people agree on it; all of them.")
+    ] = "new",
     home: Home = None,
 ) -> None:
-    """Write items of the queue: those that wait for a label [default: new], or those that have one.
+    """Write items of the queue: those that wait for a label, or those that have one.
 
     Fill `label` in and bring the file back with `relabel import`. Labelled items, as CSV, are what
     `examples/train_tfidf.py --data` reads. Beside Label Studio's tasks goes its labelling interface, as .xml.
@@ -109,7 +108,7 @@ def export(
     from monitoring.labels.exchange.rows import Sheet
 
     settings = Settings.load(home=home)
-    database, states = state_database(settings), state or ["new"]
+    database, states = state_database(settings), get_args(State) if state == "all" else (state,)
     # A vector was made of the text before it was redacted, and tells of it.
     length = dimensions(database, model) if format == "argilla" and not settings.redact else None
     labels = _choices(settings, model) if format in COMPANIONS else ()
@@ -125,7 +124,7 @@ def export(
             typer.echo(piece, nl=False)
     else:
         _write_all(sheet, format, output)
-    console.say(f"{total} {' or '.join(states)} items of {model} as {format}")
+    console.say(f"{total} {'' if state == 'all' else state + ' '}items of {model} as {format}")
 
 
 @relabel.command("import")

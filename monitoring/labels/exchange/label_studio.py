@@ -19,7 +19,7 @@ from monitoring.labels.answers import Label
 from monitoring.labels.exchange.rows import NONE_OF_THESE, Found, Sheet, heard, opened, spoken
 from tidegate.errors import UsageError
 
-_MALFORMED = (AttributeError, KeyError, TypeError, IndexError, ValueError)
+MALFORMED = (AttributeError, KeyError, TypeError, IndexError, ValueError)
 _META = ("model", "version", "reason", "suggested", "comment")
 
 
@@ -129,7 +129,7 @@ def _found(place: str, task: Any) -> Iterator[Found]:
         annotations = task["annotations"]
         found = [read_annotation(place, item_id, annotation) for annotation in annotations]
         before = list(heard(place, item_id, (task.get("meta") or {}).get("annotations")))
-    except _MALFORMED as error:
+    except MALFORMED as error:
         yield f"{place}: not as Label Studio exports it ({type(error).__name__}: {error})"
         return
     yield from before

@@ -18,9 +18,7 @@ LABELS = ("negative", "positive", "unsure")
 def write(format: str, answered: Sequence[Answered], folder: Path, labels: Sequence[str] = LABELS) -> Path:
     """What `relabel export` leaves in a folder; the path that is handed to the tool."""
     sheet = Sheet("m", labels, iter(answered), dimensions=2)
-    inside = {
-        name: content for name, content in COMPANIONS.get(format, lambda _: {})(sheet).items() if format in FOLDERS
-    }
+    inside = COMPANIONS[format](sheet) if format in FOLDERS else {}
     for name, content in inside.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8", newline="")
