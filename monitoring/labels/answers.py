@@ -101,7 +101,8 @@ def answer(
     given = {"verdict": verdict, "label": label, "comment": storable(comment), "source": source, "seconds": seconds}
     outcome = _store(connection, item_id, annotator, given, at)
     if outcome != "unchanged" or found.claimed_by == annotator:
-        _free(connection, item_id, annotator)
+        if found.claimed_by or found.leased_until is not None:
+            _free(connection, item_id, annotator)
         said = {"annotator": annotator, "labelled_at": at} if verdict != SKIP and outcome != "unchanged" else {}
         if said:
             connection.execute(update(table).where(table.c.id == item_id).values(**said))

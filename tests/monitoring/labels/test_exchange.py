@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.labels.answered import Answer, Answered
@@ -20,6 +20,8 @@ from monitoring.labels.exchange.rows import NONE_OF_THESE, Sheet
 from monitoring.labels.items import Item, State
 from tests.monitoring.labels.tools import FILLERS, annotation, read, write
 from tidegate.errors import UsageError
+
+on_disk = settings(max_examples=50, deadline=None)  # each example is a file
 
 FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=x", "'=x", "''-y", "\r\n=z")
 ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -51,6 +53,7 @@ def jsonl(folder: Path, *rows: Any) -> Path:
 
 
 @pytest.mark.parametrize("tool", FILLERS)
+@on_disk
 @given(text=texts, label=labels)
 def test_labels_come_back_for_the_items_that_went_out(tool: str, text: str, label: str) -> None:
     kind, fill = FILLERS[tool]
@@ -64,6 +67,7 @@ def test_labels_come_back_for_the_items_that_went_out(tool: str, text: str, labe
 
 
 @pytest.mark.parametrize("format", WRITERS)
+@on_disk
 @given(
     given=st.lists(answers, max_size=3, unique_by=lambda answer: answer.annotator),
     state=st.sampled_from(["new", "accepted"]),
@@ -82,6 +86,7 @@ def test_what_people_said_travels_along_and_an_untouched_file_says_nothing_else(
 
 
 @pytest.mark.parametrize("format", WRITERS)
+@on_disk
 @given(text=texts)
 def test_the_text_stands_in_the_file_as_it_is(format: str, text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -98,6 +103,7 @@ def test_the_text_stands_in_the_file_as_it_is(format: str, text: str) -> None:
     assert found == text
 
 
+@on_disk
 @given(texts, texts, texts)
 def test_no_csv_cell_starts_a_formula_and_every_text_can_be_had_back(text: str, claim: str, comment: str) -> None:
     row = replace(item(text, claim=claim), comment=comment)
@@ -145,6 +151,7 @@ def test_jsonl_names_each_bad_line_and_takes_the_good_ones(tmp_path: Path) -> No
     assert [int(problem.split()[1].strip(":,")) for problem in problems] == [2, 3, 4, 5, 6, *range(10, 17)]
 
 
+@on_disk
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
