@@ -29,8 +29,9 @@ relabel = typer.Typer(no_args_is_help=True, help="The relabel queue: texts out t
 app.add_typer(relabel, name="relabel")
 
 Format = Literal["jsonl", "csv", "labelstudio", "argilla", "datasets"]
-State = Literal["new", "claimed", "labelled", "disputed", "accepted", "in_data_set", "discarded"]
+State = Literal["new", "claimed", "labelled", "disputed", "accepted", "in_data_set", "discarded", "all"]
 _FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".csv": "csv", ".json": "labelstudio"}
+_STATES = tuple(state for state in get_args(State) if state != "all")
 _TEXT_CHARS = 60
 
 
@@ -94,7 +95,7 @@ def export(
         typer.Option("--output", help="File to write; a folder for argilla and datasets. [default: stdout]"),
     ] = None,
     state: Annotated[
-        State | Literal["all"], typer.Option(help="new: waits for a label; accepted: people agree on it; all of them.")
+        State, typer.Option(help="new: waits for a label; accepted: people agree on it; all of them.")
     ] = "new",
     home: Home = None,
 ) -> None:
@@ -108,7 +109,7 @@ def export(
     from monitoring.labels.exchange.rows import Sheet
 
     settings = Settings.load(home=home)
-    database, states = state_database(settings), get_args(State) if state == "all" else (state,)
+    database, states = state_database(settings), _STATES if state == "all" else (state,)
     # A vector was made of the text before it was redacted, and tells of it.
     length = dimensions(database, model) if format == "argilla" and not settings.redact else None
     labels = _choices(settings, model) if format in COMPANIONS else ()
@@ -196,7 +197,8 @@ def _shown(rows: Iterable[T], total: int | None) -> Iterable[T]:
     """The rows, while a bar shows how many there were."""
     from rich.progress import track
 
-    return track(rows, "items", total=total, console=console.messages, transient=True)
+    shown = console.messages.is_terminal
+    return track(rows, "items", total=total, console=console.messages, transient=True, disable=not shown)
 
 
 def _sorted_out(found: "Iterator[Found]", problems: list[str]) -> "Iterator[Label]":

@@ -46,6 +46,7 @@ def settings(sheet: Sheet) -> Mapping[str, str]:
     }
     options = [{"value": label, "text": label} for label in (*sheet.labels, NONE_OF_THESE)]
     plain = {"type": "text", "use_markdown": False}
+    vector = {"name": "embedding", "title": "Embedding", "dimensions": sheet.dimensions}
     form = {
         "fields": [{"name": "text", "title": "Text", "required": True, "settings": plain}],
         "questions": [
@@ -53,7 +54,7 @@ def settings(sheet: Sheet) -> Mapping[str, str]:
             {"name": "comment", "required": False, "settings": plain},
         ],
         "metadata": [{"name": "reason", "settings": {"type": "terms"}}],
-        "vectors": [{"name": "embedding", "dimensions": sheet.dimensions}] if sheet.dimensions else [],
+        "vectors": [vector] if sheet.dimensions else [],
     }
     return {
         ".argilla/dataset.json": orjson.dumps({"name": sheet.model, **common}).decode(),

@@ -51,7 +51,9 @@ def test_what_goes_beside_the_items_is_there_too(house: House, tmp_path: Path) -
     house.writer().write(house.novel(200, "a"))
     found = {}
     for kind, name in (("labelstudio", "tasks.json"), ("argilla", "arg"), ("datasets", "set")):
-        done = relabel(house, "export", "sentiment", "--format", kind, "--output", str(tmp_path / name), "--state", "all")
+        done = relabel(
+            house, "export", "sentiment", "--format", kind, "--output", str(tmp_path / name), "--state", "all"
+        )
         assert done.returncode == 0, done.stderr
         found[kind] = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
 
