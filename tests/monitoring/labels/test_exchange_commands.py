@@ -49,16 +49,16 @@ def test_each_format_goes_out_and_comes_back(tool: str, house: House, tmp_path: 
 
 def test_what_goes_beside_the_items_is_there_too(house: House, tmp_path: Path) -> None:
     house.writer().write(house.novel(200, "a"))
+    out = tmp_path / "out"
+    out.mkdir()
     found = {}
     for kind, name in (("labelstudio", "tasks.json"), ("argilla", "arg"), ("datasets", "set")):
-        done = relabel(
-            house, "export", "sentiment", "--format", kind, "--output", str(tmp_path / name), "--state", "all"
-        )
+        done = relabel(house, "export", "sentiment", "--format", kind, "--output", str(out / name), "--state", "all")
         assert done.returncode == 0, done.stderr
-        found[kind] = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+        found[kind] = {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()}
 
     assert found["labelstudio"] == {"tasks.json", "tasks.xml"}
-    assert "negative" in (tmp_path / "tasks.xml").read_text()
+    assert "negative" in (out / "tasks.xml").read_text()
     assert {"arg/records.json", "arg/.argilla/settings.json", "arg/.argilla/dataset.json"} < found["argilla"]
     assert {"set/data.jsonl", "set/README.md"} < found["datasets"]
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from monitoring.labels import answers, items
 from monitoring.labels.answered import Answered, dimensions, read_answered
 from monitoring.labels.answers import ImportReport, Label
 from monitoring.labels.exchange import WRITERS
+from monitoring.labels.items import State
 from tests.monitoring.labels.queues import LABELS, MODEL, allowed, answers_of, database_url, fill, turn
 from tests.monitoring.labels.tools import FILLERS, read, write
 from tidegate import store
 from tidegate.store import annotations, relabel_items
 
-ALL = ("new", "labelled", "disputed", "accepted", "discarded")
+ALL: Sequence[State] = ("new", "labelled", "disputed", "accepted", "discarded")
 LATER = 10_000.0
 
 
