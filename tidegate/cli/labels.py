@@ -170,7 +170,7 @@ def _next(suspects: int, output: Path | None) -> str:
 
 
 def _write(file: Path, suspects: Sequence[dict[str, Any]]) -> None:
-    from monitoring.labels.exchange import guard
+    from monitoring.labels.exchange.plain import guard
 
     try:
         with file.open("w", newline="", encoding="utf-8") as stream:

@@ -36,7 +36,7 @@ def to_csv(sheet: Sheet) -> Iterator[str]:
     for answered in sheet.items:
         row = row_of(answered)
         row["annotations"] = orjson.dumps(row["annotations"]).decode() if row["annotations"] else ""
-        yield _csv_line([_guard(row[name]) for name in FIELDS])
+        yield _csv_line([guard(row[name]) for name in FIELDS])
 
 
 def from_jsonl(file: Path) -> Iterator[Found]:
@@ -84,7 +84,7 @@ def _csv_line(cells: Any) -> str:
     return line.getvalue()
 
 
-def _guard(value: Any) -> Any:
+def guard(value: Any) -> Any:
     """An apostrophe before what looks like a formula, and before text that would read as guarded."""
     if isinstance(value, str) and value.lstrip("'").startswith(_FORMULA):
         return "'" + value

@@ -9,7 +9,7 @@ from typing import Any
 from monitoring.labels.answered import Answered
 from monitoring.labels.answers import Label
 from monitoring.labels.exchange import COMPANIONS, FOLDERS, READERS, WRITERS
-from monitoring.labels.exchange.plain import FIELDS, _guard
+from monitoring.labels.exchange.plain import FIELDS, guard
 from monitoring.labels.exchange.rows import Sheet
 
 LABELS = ("negative", "positive", "unsure")
@@ -48,7 +48,7 @@ def fill_csv(file: Path, label: str) -> None:
     with file.open("w", encoding="utf-8", newline="") as target:
         writer = csv.DictWriter(target, FIELDS)
         writer.writeheader()
-        writer.writerows([row | {"label": _guard(label), "annotator": "ann@x"} for row in rows])
+        writer.writerows([row | {"label": guard(label), "annotator": "ann@x"} for row in rows])
 
 
 def fill_label_studio(file: Path, label: str) -> None:
