@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
@@ -45,7 +45,8 @@ def list_items(
     """What waits for a person, or what is in a state; oldest first."""
     from monitoring.labels.items import WAITING, list_items
 
-    found = list_items(state_database(Settings.load(home=home)), model=model, state=state or WAITING)
+    wanted = None if state == "all" else state or WAITING
+    found = list_items(state_database(Settings.load(home=home)), model=model, state=wanted)
     if as_json:
         console.json([asdict(item) for item in found])
         return
