@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from recipe import Row, Splits, decide_threshold, options, read_rows, run, say, split
+from recipe import Row, Splits, decide_threshold, options, read_splits, run, say
 from tracking import log_data, log_evaluation, register, start_run
 
 from tidegate.errors import UsageError
@@ -38,7 +38,7 @@ _METRICS = {
 def train(arguments: argparse.Namespace) -> None:
     """Read, split, fine-tune, evaluate, log, register."""
     encoder = packaged_encoder(arguments.encoder)
-    splits = split(read_rows(arguments), arguments.seed)
+    splits = read_splits(arguments)
     import transformers
 
     transformers.logging.set_verbosity_error()  # "some weights are newly initialized": that is the point here

@@ -1,7 +1,8 @@
 """What both training scripts share before they train: options, data, splits, threshold. `tracking` logs the run.
 
-Before: a CSV or the generator of headlines. After: stratified splits that no text shares. Bad data and bad options
-end in one clear line and exit code 2, before any heavy import.
+Before: a CSV, splits that are made already (`--splits`), or the generator of headlines. After: stratified splits that
+no text shares, and the options that repeat the training on other data. Bad data and bad options end in one clear line
+and exit code 2, before any heavy import.
 """
 
 import argparse
@@ -44,6 +45,9 @@ def options(description: str, *, threshold: str) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--data", type=Path, help="CSV file; without it, synthetic headlines are made up")
+    parser.add_argument(
+        "--splits", type=Path, help="folder with training.csv, validation.csv and evaluation.csv, in place of --data"
+    )
     parser.add_argument("--rows", type=int, default=3000, help="how many headlines to make up, without --data")
     parser.add_argument("--text-column", default="text", help="column of the texts")
     parser.add_argument("--label-column", default="label", help="column of the labels")
@@ -71,6 +75,8 @@ def checked(arguments: argparse.Namespace) -> argparse.Namespace:
     """
     if arguments.rows < 50:
         raise UsageError(f"--rows {arguments.rows}: make up at least 50, so that every split holds every class")
+    if vars(arguments).get("splits") and arguments.data:
+        raise UsageError(f"--splits {arguments.splits} and --data {arguments.data}: name one of them")
     if arguments.alias and not arguments.register:
         raise UsageError(f"--alias {arguments.alias} needs --register NAME: an alias belongs to a registered model")
     return arguments
@@ -89,14 +95,51 @@ def run(train: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
     """Parse the command line and train; an error of ours becomes one line and its exit code."""
     children.attend_parent()
     try:
-        train(checked(parser.parse_args()))
+        arguments = checked(parser.parse_args())
+        if "splits" in vars(arguments):
+            arguments.recipe = {"script": Path(sys.argv[0]).name, "options": repeatable(parser, arguments)}
+        train(arguments)
     except TidegateError as error:
         children.refuse(error)
+
+
+# What says where data comes from and where the result goes: all else repeats the training on other data.
+_PLACES = frozenset({"data", "splits", "rows", "text_column", "label_column", "register", "alias", "home", "help"})
+
+
+def repeatable(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[str]:
+    """The options that train in the same way again, every default written out."""
+    again: list[str] = []
+    for action in parser._actions:
+        value = getattr(arguments, action.dest, None)
+        if action.dest in _PLACES or value is None:
+            continue
+        again += [action.option_strings[-1], *map(str, value if isinstance(value, (list, tuple)) else [value])]
+    return again
 
 
 def say(text: str) -> None:
     """Tell what is going on, on stderr."""
     print(text, file=sys.stderr, flush=True)
+
+
+def read_splits(arguments: argparse.Namespace) -> Splits:
+    """The splits of a folder as they are, else those that are made of the rows.
+
+    Raises:
+        UsageError: what `read_rows` refuses, or a class that the training split has not got.
+    """
+    folder: Path | None = arguments.splits
+    if folder is None:
+        return split(read_rows(arguments), arguments.seed)
+    parts = Splits(*(texts.read_rows(folder / f"{name}.csv") for name in ("training", "validation", "evaluation")))
+    strange = sorted({label for _, label in (*parts.validation, *parts.evaluation)} - set(parts.labels))
+    if strange or len(parts.labels) < 2:
+        raise UsageError(
+            f"{folder / 'training.csv'} has the classes {', '.join(parts.labels)}; a classifier needs at least 2, "
+            f"and all of the other splits{': ' + ', '.join(strange) + ' is missing' if strange else ''}"
+        )
+    return _told(parts)
 
 
 def read_rows(arguments: argparse.Namespace) -> list[Row]:
@@ -141,6 +184,10 @@ def split(rows: Sequence[Row], seed: int) -> Splits:
         parts.training.extend(own[2 * held :])
     for part in (parts.training, parts.validation, parts.evaluation):
         rng.shuffle(part)
+    return _told(parts)
+
+
+def _told(parts: Splits) -> Splits:
     sizes = f"{len(parts.training)} training, {len(parts.validation)} validation, {len(parts.evaluation)} evaluation"
     say(f"{sizes} rows")
     return parts

@@ -1,11 +1,13 @@
 """The log of a training run in MLflow, for both training scripts; `recipe` comes before.
 
-A run holds params, metrics, the data set with its digest, statistics, confusion matrix, per-class metrics and the
-git commit, and the splits as CSV artifacts, so that `tidegate export` can verify on the same evaluation rows. The
-embedded store is SQLite under `--home`; `MLFLOW_TRACKING_URI` wins. Heavy imports wait until they are needed.
+A run holds params, metrics, the data set with its digest, statistics, confusion matrix, per-class metrics, the git
+commit, its recipe (script and options, for `tidegate retrain`), and the splits as CSV artifacts, so that
+`tidegate export` can verify on the same evaluation rows. The embedded store is SQLite under `--home`;
+`MLFLOW_TRACKING_URI` wins. Heavy imports wait until they are needed.
 """
 
 import argparse
+import json
 import re
 import subprocess
 import tempfile
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXPERIMENT = "tidegate-examples"
+RECIPE_TAG = "tidegate.recipe"  # what `tidegate retrain` runs again on the next data set
 
 
 def start_run(arguments: argparse.Namespace, run_name: str) -> Any:
@@ -43,7 +46,8 @@ def start_run(arguments: argparse.Namespace, run_name: str) -> Any:
         artifacts = (arguments.home.absolute() / "mlflow" / "artifacts").as_uri() if own_store else None
         mlflow.create_experiment(EXPERIMENT, artifact_location=artifacts)
     mlflow.set_experiment(EXPERIMENT)
-    return mlflow.start_run(run_name=run_name, tags=_git_tags())
+    recipe = vars(arguments).get("recipe")
+    return mlflow.start_run(run_name=run_name, tags=_git_tags() | ({RECIPE_TAG: json.dumps(recipe)} if recipe else {}))
 
 
 def _without_password(uri: str) -> str:
@@ -64,16 +68,15 @@ def log_data(arguments: argparse.Namespace, splits: Splits) -> None:
     import mlflow
     import pandas as pd
 
-    hidden = {"home", "register", "alias"}
+    hidden = {"home", "register", "alias", "recipe"}
     mlflow.log_params({name: value for name, value in vars(arguments).items() if name not in hidden})
-    name = arguments.data.stem if arguments.data else "synthetic-headlines"
+    given = arguments.data or vars(arguments).get("splits")
+    name = given.stem if given else "synthetic-headlines"
     for context in ("training", "validation", "evaluation"):
         frame = pd.DataFrame(getattr(splits, context), columns=["text", "label"])
         with warnings.catch_warnings():  # MLflow has two classes for a local path and warns that it took the first
             warnings.filterwarnings("ignore", message="The specified dataset source can be interpreted")
-            dataset = mlflow.data.from_pandas(
-                frame, source=str(arguments.data or "headlines.py"), name=name, targets="label"
-            )
+            dataset = mlflow.data.from_pandas(frame, source=str(given or "headlines.py"), name=name, targets="label")
         mlflow.log_input(dataset, context=context)
         mlflow.log_metric(f"{context}_rows", len(frame))
         with tempfile.TemporaryDirectory() as folder:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from recipe import Row, Splits, decide_threshold, options, read_rows, run, say, split
+from recipe import Row, Splits, decide_threshold, options, read_splits, run, say
 from tracking import log_data, log_evaluation, register, start_run
 
 from tidegate.errors import UsageError
@@ -24,7 +24,7 @@ OVERSAMPLE_LIMIT = 3  # most copies of one text; more teaches the copies by hear
 
 def train(arguments: argparse.Namespace) -> None:
     """Read, split, fit, evaluate, log, register."""
-    splits = split(read_rows(arguments), arguments.seed)
+    splits = read_splits(arguments)
     with start_run(arguments, "tfidf") as active:
         log_data(arguments, splits)
         vectorizer, classifier = _fit(arguments, splits)

@@ -1,8 +1,9 @@
-"""Fetches a run: its model files, splits and lineage. The only module that speaks to MLflow.
+"""Fetches a run: its model files, splits and lineage. Opens MLflow for this room.
 
 Accepts `models:/NAME@ALIAS`, `models:/NAME/VERSION`, `models:/m-ID`, `runs:/ID/PATH` and a directory. MLflow 3
 keeps models beside their runs (`models:/m-...`), older stores under the run's artifacts; both resolve. After
-this, `convert` works on plain folders. Limits: artifacts are copied whole into the working folder.
+this, `convert` works on plain folders, and `training_runs` finds parents and what was trained from them. Limits:
+artifacts are copied whole into the working folder.
 """
 
 import os
@@ -60,7 +61,7 @@ def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:
         return _fetch_directory(uri)
     if not any(form.fullmatch(uri) for form in (_MODEL_ALIAS, _MODEL_VERSION, _LOGGED_MODEL, _RUN)):
         raise UsageError(f"{uri!r} does not name a run; use {_FORMS}")
-    with _mlflow(tracking_uri, uri) as mlflow:
+    with registry(tracking_uri, uri) as mlflow:
         run_id = _run_id(mlflow.MlflowClient(), uri)
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(work / "model")))
         layout = recognise(folder)
@@ -71,7 +72,7 @@ def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:
 
 def list_runs(tracking_uri: str) -> list[dict[str, Any]]:
     """Registered model versions, newest first: uri, name, version, aliases, run_id, metrics."""
-    with _mlflow(tracking_uri, "the registry") as mlflow:
+    with registry(tracking_uri, "the registry") as mlflow:
         client = mlflow.MlflowClient()
         found: list[dict[str, Any]] = []
         for model in _every(client.search_registered_models):
@@ -92,7 +93,7 @@ def show_run(uri: str, tracking_uri: str) -> dict[str, Any]:
     """
     if not any(form.fullmatch(uri) for form in (_MODEL_ALIAS, _MODEL_VERSION, _LOGGED_MODEL, _RUN)):
         raise UsageError(f"{uri!r} does not name a run in the registry; use {_FORMS.rpartition(', or')[0]}")
-    with _mlflow(tracking_uri, uri) as mlflow:
+    with registry(tracking_uri, uri) as mlflow:
         run = mlflow.get_run(_run_id(mlflow.MlflowClient(), uri))
         return {
             "uri": uri,
@@ -118,7 +119,7 @@ def pointed_at(uri: str, tracking_uri: str) -> tuple[str, str]:
     match = _MODEL_ALIAS.fullmatch(uri)
     if match is None:
         raise UsageError(f"{uri!r} does not name an alias; use models:/NAME@ALIAS")
-    with _mlflow(tracking_uri, uri) as mlflow:
+    with registry(tracking_uri, uri) as mlflow:
         version = mlflow.MlflowClient().get_model_version_by_alias(match[1], match[2])
         return f"models:/{match[1]}/{version.version}", version.run_id or ""
 
@@ -173,8 +174,8 @@ def _fetch_directory(uri: str) -> Run:
 
 
 @contextmanager
-def _mlflow(tracking_uri: str, uri: str) -> Iterator[Any]:
-    """MLflow, pointed at the store; its errors become RunNotFound."""
+def registry(tracking_uri: str, uri: str) -> Iterator[Any]:
+    """MLflow, pointed at the store; its errors become RunNotFound, which names `uri`."""
     database = Path(tracking_uri.removeprefix("sqlite:///"))
     if tracking_uri.startswith("sqlite:///") and not database.is_file():
         raise RunNotFound(f"{uri}: there is no MLflow store at {database}; train a run, or set MLFLOW_TRACKING_URI")

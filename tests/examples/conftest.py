@@ -5,7 +5,7 @@ from importlib.util import find_spec
 import pytest
 
 HAS_EXPORT = find_spec("optimum") is not None and find_spec("mlflow") is not None
-NEED_EXPORT = ["test_register_embedder.py", "test_training.py"]
+NEED_EXPORT = ["test_recipe.py", "test_register_embedder.py", "test_training.py"]
 collect_ignore = [] if HAS_EXPORT else NEED_EXPORT
 
 
@@ -13,7 +13,7 @@ def pytest_report_header() -> str:
     """Say what is left out, and how to run it."""
     if HAS_EXPORT:
         return "examples: all tests (export environment)"
-    left_out = " and ".join(NEED_EXPORT)
+    left_out = ", ".join(NEED_EXPORT)
     return f"examples: {left_out} left out, they need the export environment: .venv-export/bin/python -m pytest"
 
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +36,7 @@ def run_child(
     request: dict[str, Any] | None = None,
     *,
     embedded_store: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> Any:
     """Run the export environment's interpreter with `argv`, and return the document that it answered.
 
@@ -45,6 +46,7 @@ def run_child(
         request: written to a private JSON file, whose path becomes the last argument.
         embedded_store: hide MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI from the child, so that it uses the home
             folder's own store.
+        variables: what else its environment holds.
 
     Raises:
         TidegateError: what the child raised, under its own class and with its own message.
@@ -55,7 +57,8 @@ def run_child(
         answer = Path(folder) / "answer.json"
         if request is not None:
             command.append(str(_write_request(request, Path(folder))))
-        code = _wait(command, _environment(embedded_store=embedded_store) | {ANSWER_FILE: str(answer)})
+        environment = _environment(embedded_store=embedded_store) | dict(variables or {})
+        code = _wait(command, environment | {ANSWER_FILE: str(answer)})
         document: dict[str, Any] = json.loads(answer.read_bytes()) if answer.is_file() else {}
     if code == 0 and "answer" in document:
         return document["answer"]
@@ -75,7 +78,12 @@ def _environment(*, embedded_store: bool) -> dict[str, str]:
 
 
 def train_example(
-    settings: Settings, script: str, arguments: Sequence[str], *, embedded_store: bool = False
+    settings: Settings,
+    script: str,
+    arguments: Sequence[str],
+    *,
+    embedded_store: bool = False,
+    variables: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a training script of `examples/` in the export environment.
 
@@ -84,6 +92,7 @@ def train_example(
         script: file name, such as `train_tfidf.py`.
         arguments: its command line; `--home` is added.
         embedded_store: log to the home folder's own store, whatever MLFLOW_TRACKING_URI says.
+        variables: what else its environment holds.
 
     Returns:
         `{"run": URI to export, "run_id": ..., "model_uri": ...}`.
@@ -97,7 +106,7 @@ def train_example(
         raise TidegateError(f"no example {script!r} in {places[0].parent} or {places[1].parent}; reinstall Tidegate")
     home_folder.prepare(settings)
     argv = [str(found), *arguments, "--home", str(settings.home.absolute())]
-    document: dict[str, Any] = run_child(settings, argv, embedded_store=embedded_store)
+    document: dict[str, Any] = run_child(settings, argv, embedded_store=embedded_store, variables=variables)
     return document
 
 
@@ -139,15 +148,20 @@ def refuse(error: TidegateError) -> NoReturn:
     sys.exit(error.exit_code)
 
 
-def attend_parent() -> None:
-    """In a child: end when the parent does, however it died. Does nothing where a person started it."""
+def attend_parent(at_end: Callable[[], None] = lambda: None) -> None:
+    """In a child: end when the parent does, however it died. Does nothing where a person started it.
+
+    Args:
+        at_end: called first, in a thread, to end what this child has started.
+    """
     if ANSWER_FILE in os.environ:
-        threading.Thread(target=_end_with_parent, daemon=True, name="attend-parent").start()
+        threading.Thread(target=_end_with_parent, args=(at_end,), daemon=True, name="attend-parent").start()
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(at_end: Callable[[], None]) -> None:
     while os.read(0, 4096):  # the parent writes nothing; an empty read says that it is gone
         pass
+    at_end()
     os._exit(1)
 
 

@@ -1,10 +1,9 @@
 """The export child: composes exporters and monitoring inside the export environment.
 
 Started by `tidegate.cli.export` through `tidegate.cli.children` as `python -m tidegate.cli.export_child ACTION
-FILE`, with one JSON object of arguments in the file. Actions: export, list_runs, show_run,
-fetch_splits. The registry is the one
-that this process's own environment names, else the home folder's, so that its password is in no request. Messages
-go to stderr; the answer goes back through `children.answer`.
+FILE`, with one JSON object of arguments in the file; `ACTIONS` are those there are. The registry is the one that this
+process's own environment names, else the home folder's, so that its password is in no request. Messages go to stderr;
+the answer goes back through `children.answer`.
 """
 
 import json
@@ -69,11 +68,27 @@ def fetch_splits(run: str, work: str, home: str) -> dict[str, str]:
     return {name: str(file.absolute()) for name, file in splits.items() if file is not None}
 
 
+def fetch_parent(run: str, target: str, home: str) -> dict[str, Any]:
+    """A run's splits, copied into a folder, and its recipe."""
+    from exporters.training_runs import fetch_parent
+
+    return fetch_parent(run, tracking_uri(Path(home)), Path(target))
+
+
+def find_trained(token: str, register: str, home: str) -> dict[str, Any] | None:
+    """The run that a retraining has made already; None where there is none."""
+    from exporters.training_runs import find_trained
+
+    return find_trained(token, register, tracking_uri(Path(home)))
+
+
 ACTIONS: dict[str, Callable[..., Any]] = {
     "export": export,
     "list_runs": list_runs,
     "show_run": show_run,
     "fetch_splits": fetch_splits,
+    "fetch_parent": fetch_parent,
+    "find_trained": find_trained,
 }
 
 
