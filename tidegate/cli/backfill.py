@@ -115,22 +115,10 @@ def _judge_columns(settings: Settings, usual: Path, file: Path, time_column: str
 
 def _answerer(settings: Settings, bundle: "Bundle") -> "Callable[[Sequence[str]], list[Record]]":
     """Answers texts as the served bundle does; the records have no ids, since nobody is told them."""
-    from tidegate.devices import available_providers, choose
-    from tidegate.engine import Engine
-    from tidegate.records import make_records
-    from tidegate.tasks import decide_all
+    from tidegate.cli.answering import Answering
 
-    engine = Engine.open(bundle, choose("cpu", available_providers()), threads=settings.threads)
-    manifest = bundle.manifest
-
-    def answer(texts: Sequence[str]) -> "list[Record]":
-        rows = engine.encode(texts)
-        found = engine.answer(rows)
-        answers = decide_all(found.probabilities.tolist(), manifest)
-        embeddings = None if found.embedding is None else list(found.embedding)
-        return make_records(manifest, engine.variant.name, [""] * len(texts), texts, rows, answers, 0.0, embeddings)
-
-    return answer
+    answer = Answering(settings, bundle)
+    return lambda texts: answer([""] * len(texts), texts, 0.0)
 
 
 def _times(past: "PastInputs", settings: Settings) -> "NDArray[np.float64]":

@@ -1,4 +1,4 @@
-"""`tidegate labels audit`: which labels of a run's own data are likely wrong, ranked for a person to review.
+"""`tidegate labels`: which labels of a run's own data are likely wrong, for a person to review; and data sets.
 
 The run's splits are fetched by the export child; the audit runs here, where cleanlab is. Nothing is changed: what a
 person corrects goes into the data that the next run learns from.
@@ -8,7 +8,7 @@ import csv
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,6 +72,32 @@ def audit_run(
         return
     _show(found, rows, suspects[:top])
     console.say(_next(len(suspects), output))
+
+
+@labels.command("datasets")
+def list_data_sets(
+    model: Annotated[str | None, typer.Argument(help="one model; all when left out")] = None,
+    as_json: AsJson = False,
+    home: Home = None,
+) -> None:
+    """The data sets that retrainings made of people's labels, newest first."""
+    from monitoring.labels.data_sets import list_data_sets
+    from tidegate.cli.state import state_database
+
+    found = list_data_sets(state_database(Settings.load(home=home)), model)
+    if as_json:
+        console.json([asdict(each) for each in found])
+        return
+    if not found:
+        console.say("no data set was made yet; `tidegate retrain M` makes one of accepted labels")
+        return
+    columns = ["model", "number", "rows", "added", "labels", "conflicts", "parent run", "digest"]
+    rows = [
+        [e.model, str(e.number), str(e.rows), str(e.added), str(e.detail["labels"]), str(e.detail["conflicts"]),
+         e.parent_run, e.digest[:12]]
+        for e in found
+    ]  # fmt: skip
+    console.table("data sets", columns, rows)
 
 
 def _fetch(settings: Settings, run: str) -> list[_Row]:
