@@ -49,7 +49,7 @@ def test_a_recipe_trains_again_on_other_splits_and_the_run_is_found_by_its_tag(t
     parent = asked("fetch_parent", f"runs:/{first['run_id']}/model", store, str(tmp_path / "parent"))
     recipe = parent["recipe"]
     assert parent["splits"] == ["training", "validation", "evaluation"]
-    assert (tmp_path / "parent" / "training.csv").read_bytes() == (tmp_path / "one" / "training.csv").read_bytes()
+    assert (tmp_path / "parent" / "training.csv").read_text() == (tmp_path / "one" / "training.csv").read_text()
     assert recipe["script"] == "train_tfidf.py"
     assert {"--epochs", "--seed", "--threshold"} <= set(recipe["options"])
     assert not {"--data", "--splits", "--register", "--home"} & set(recipe["options"])

@@ -28,9 +28,14 @@ def run(command: Sequence[str]) -> dict[str, Any]:
     program = sys.executable if command[0] in ("python", "python3") else command[0]
     said: dict[str, Any] = {}
     try:
-        # A group of its own, so that what it starts ends with it.
+        # A group of its own, so that what it starts ends with it; it answers on stdout, and not as a child of ours.
         process = subprocess.Popen(
-            [program, *command[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, process_group=0
+            [program, *command[1:]],
+            env={name: value for name, value in os.environ.items() if name != children.ANSWER_FILE},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
         )
     except OSError as error:
         raise UsageError(f"the command cannot be started: {program}: {error.strerror}") from None

@@ -81,7 +81,7 @@ class Simulation:
         from sqlalchemy import select
 
         from monitoring.labels.items import list_items
-        from monitoring.labels.selection import enqueue_uncertain
+        from monitoring.labels.selection import enqueue_drifted
         from monitoring.tables import take_turn
         from tidegate.store import windows
 
@@ -96,7 +96,7 @@ class Simulation:
                 .all()
             )
             share = work.settings.relabel_double_share
-            added = enqueue_uncertain(connection, ids, max(missing, 0), time.time(), share) if ids else 0
+            added = enqueue_drifted(connection, ids, max(missing, 0), time.time(), double_share=share) if ids else 0
         return {"added": added, "items": len(list_items(work.database, model=work.model))}
 
     def label(self, work: Work) -> dict[str, Any]:
