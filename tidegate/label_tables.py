@@ -44,6 +44,13 @@ relabel_items = Table(
     Index("relabel_by_state", "model", "state", "created_at"),
 )
 
+Index(
+    "relabel_gold",
+    relabel_items.c.model,
+    sqlite_where=relabel_items.c.gold.is_not(None),
+    postgresql_where=relabel_items.c.gold.is_not(None),
+)
+
 # One row a person and item: who answers again changes their mind, and nobody counts twice.
 annotations = Table(
     "annotations",

@@ -9,7 +9,7 @@ Before: `relabel`; after: `answers`.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, case, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, case, exists, func, or_, select, update
 
 from monitoring.labels.items import CLAIMED, DISPUTED, LABELLED, NEW, WAITING, Item
 from monitoring.labels.states import settle
@@ -96,17 +96,17 @@ def _held(model: str, annotator: str) -> Select[Any]:
 
 def _next(connection: Connection, model: str, annotator: str, but: Sequence[str]) -> Row[Any] | None:
     """A gold item when it is time for one, else the first that this annotator may answer."""
-    theirs = select(annotations.c.item_id).where(annotations.c.annotator == annotator)
-    open_to_them = and_(table.c.model == model, table.c.state.in_((NEW, LABELLED, DISPUTED)), table.c.id.not_in(theirs))
-    if but:
-        open_to_them = and_(open_to_them, table.c.id.not_in(but))
-    rank = case((table.c.state == DISPUTED, 0), (table.c.state == LABELLED, 1), else_=2)
-    ordered = select(table).where(open_to_them).order_by(rank, table.c.created_at, table.c.score, table.c.id).limit(1)
-    if _is_time_for_gold(connection, model, annotator):
-        tested = connection.execute(ordered.where(table.c.gold.is_not(None))).one_or_none()
-        if tested is not None:
-            return tested
-    return connection.execute(ordered.where(table.c.gold.is_(None))).one_or_none()
+    answered = exists().where(annotations.c.item_id == table.c.id, annotations.c.annotator == annotator)
+    theirs = select(table).where(table.c.model == model, ~answered, table.c.id.not_in(but))
+    ordered = theirs.order_by(table.c.created_at, table.c.score, table.c.id).limit(1)
+    tested = connection.execute(ordered.where(table.c.gold.is_not(None), table.c.state == NEW)).one_or_none()
+    if tested is not None and _is_time_for_gold(connection, model, annotator):
+        return tested
+    for state in (DISPUTED, LABELLED, NEW):  # one by one, so that the index gives the first without a sort
+        found = connection.execute(ordered.where(table.c.state == state, table.c.gold.is_(None))).one_or_none()
+        if found is not None:
+            return found
+    return None
 
 
 def _is_time_for_gold(connection: Connection, model: str, annotator: str) -> bool:
