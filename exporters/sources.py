@@ -62,7 +62,7 @@ def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:
     if not any(form.fullmatch(uri) for form in (_MODEL_ALIAS, _MODEL_VERSION, _LOGGED_MODEL, _RUN)):
         raise UsageError(f"{uri!r} does not name a run; use {_FORMS}")
     with registry(tracking_uri, uri) as mlflow:
-        run_id = _run_id(mlflow.MlflowClient(), uri)
+        run_id = run_id_of(mlflow.MlflowClient(), uri)
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=str(work / "model")))
         layout = recognise(folder)
         logged = _logged_run(mlflow.MlflowClient(), run_id or layout.run_id)
@@ -94,7 +94,7 @@ def show_run(uri: str, tracking_uri: str) -> dict[str, Any]:
     if not any(form.fullmatch(uri) for form in (_MODEL_ALIAS, _MODEL_VERSION, _LOGGED_MODEL, _RUN)):
         raise UsageError(f"{uri!r} does not name a run in the registry; use {_FORMS.rpartition(', or')[0]}")
     with registry(tracking_uri, uri) as mlflow:
-        run = mlflow.get_run(_run_id(mlflow.MlflowClient(), uri))
+        run = mlflow.get_run(run_id_of(mlflow.MlflowClient(), uri))
         return {
             "uri": uri,
             "run_id": run.info.run_id,
@@ -179,15 +179,9 @@ def registry(tracking_uri: str, uri: str) -> Iterator[Any]:
     database = Path(tracking_uri.removeprefix("sqlite:///"))
     if tracking_uri.startswith("sqlite:///") and not database.is_file():
         raise RunNotFound(f"{uri}: there is no MLflow store at {database}; train a run, or set MLFLOW_TRACKING_URI")
-    # Its progress bars are for a person who waits, not for a log file.
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "true" if sys.stderr.isatty() else "false")
-    # Seven with growing pauses is its default: minutes, before somebody learns that the address is wrong.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    import mlflow
+    mlflow = opened(tracking_uri)
     from mlflow.exceptions import MlflowException
 
-    mlflow.set_tracking_uri(tracking_uri)
-    mlflow.set_registry_uri(tracking_uri)
     try:
         yield mlflow
     except (MlflowException, OSError) as error:
@@ -195,7 +189,20 @@ def registry(tracking_uri: str, uri: str) -> Iterator[Any]:
         raise RunNotFound(f"{uri} cannot be fetched: {reason}; `tidegate runs list` shows what there is") from error
 
 
-def _run_id(client: Any, uri: str) -> str:
+def opened(tracking_uri: str) -> Any:
+    """The module `mlflow`, pointed at a store, which it makes where there is none."""
+    # Its progress bars are for a person who waits, not for a log file.
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "true" if sys.stderr.isatty() else "false")
+    # Seven with growing pauses is its default: minutes, before somebody learns that the address is wrong.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_registry_uri(tracking_uri)
+    return mlflow
+
+
+def run_id_of(client: Any, uri: str) -> str:
     """The run behind a URI; empty where a model version was registered without one."""
     if match := _MODEL_ALIAS.fullmatch(uri):
         return client.get_model_version_by_alias(match[1], match[2]).run_id or ""

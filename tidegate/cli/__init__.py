@@ -49,6 +49,6 @@ def main() -> None:
 
 
 # Commands register themselves on `app`, in the order in which --help lists them.
-from tidegate.cli import quickstart, serve, export, tune, bundles, behaviour, share, keys  # noqa: E402, F401, I001
+from tidegate.cli import quickstart, serve, export, runs, tune, bundles, behaviour, share, keys  # noqa: E402, F401, I001
 from tidegate.cli import drift, alerts, backfill, monitor, decisions, labels, retrain, loop  # noqa: E402, F401
 from tidegate.cli import loadtest, doctor  # noqa: E402, F401

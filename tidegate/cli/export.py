@@ -72,7 +72,7 @@ def export_run(
         "trust_pickle": trust_pickle,
         "allow_behaviour_failures": allow_behaviour_failures,
     }
-    published = _ask(settings, "export", request, embedded_store=embedded_store)
+    published = ask(settings, "export", request, embedded_store=embedded_store)
     return BundleStore(settings.bundles_dir).load(name, published["version"])
 
 
@@ -87,7 +87,7 @@ def fetch_splits(settings: Settings, run: str, work: Path) -> dict[str, Path]:
     Raises:
         TidegateError: whatever the child raised.
     """
-    files = _ask(settings, "fetch_splits", {"run": run, "work": str(work)})
+    files = ask(settings, "fetch_splits", {"run": run, "work": str(work)})
     return {name: Path(file) for name, file in files.items()}
 
 
@@ -205,7 +205,7 @@ def _percent(share: float, interval: tuple[float, float] | None = None) -> str:
 @runs.command("list")
 def list_runs(home: Home = None, as_json: AsJson = False) -> None:
     """Registered models, newest version first."""
-    found = _ask(Settings.load(home=home), "list_runs", {})
+    found = ask(Settings.load(home=home), "list_runs", {})
     if as_json:
         console.json(found)
         return
@@ -219,7 +219,7 @@ def list_runs(home: Home = None, as_json: AsJson = False) -> None:
 @runs.command("show")
 def show_run(run: str, home: Home = None) -> None:
     """Params, metrics and data sets of a run, as JSON."""
-    console.json(_ask(Settings.load(home=home), "show_run", {"run": run}))
+    console.json(ask(Settings.load(home=home), "show_run", {"run": run}))
 
 
 def _number(row: dict[str, Any], metric: str) -> str:
@@ -227,6 +227,7 @@ def _number(row: dict[str, Any], metric: str) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _ask(settings: Settings, action: str, arguments: dict[str, Any], *, embedded_store: bool = False) -> Any:
+def ask(settings: Settings, action: str, arguments: dict[str, Any], *, embedded_store: bool = False) -> Any:
+    """Have the export child carry out one action; see `export_child`."""
     request = arguments | {"home": str(settings.home.absolute())}
     return children.run_child(settings, ["-m", _CHILD, action], request, embedded_store=embedded_store)

@@ -82,6 +82,37 @@ def find_trained(token: str, register: str, home: str) -> dict[str, Any] | None:
     return find_trained(token, register, tracking_uri(Path(home)))
 
 
+def import_runs(home: str, path: str, experiment: str, register: str) -> dict[str, Any]:
+    """Bring the runs of other tools below a folder into the registry, with a progress bar."""
+    from rich.progress import Progress
+
+    from exporters.run_import import import_runs as bring
+
+    with Progress(console=console.messages, transient=True) as bars:
+        bar = bars.add_task("importing", total=None)
+        return bring(
+            Path(path),
+            tracking_uri(Path(home)),
+            experiment,
+            register,
+            lambda done, total, name: bars.update(bar, completed=done, total=total, description=f"importing {name}"),
+        )
+
+
+def read_runs(runs: list[str], home: str) -> list[dict[str, Any]]:
+    """What is known of several runs, the histories of their metrics included."""
+    from exporters.run_documents import read_runs as read
+
+    return read(runs, tracking_uri(Path(home)))
+
+
+def draw_comparison(comparison: dict[str, Any], file: str, home: str) -> str:  # noqa: ARG001  # every action is told the home
+    """Draw a comparison of runs into a file; answers its path."""
+    from exporters.run_figure import draw
+
+    return str(draw(comparison, Path(file)))
+
+
 ACTIONS: dict[str, Callable[..., Any]] = {
     "export": export,
     "list_runs": list_runs,
@@ -89,6 +120,9 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     "fetch_splits": fetch_splits,
     "fetch_parent": fetch_parent,
     "find_trained": find_trained,
+    "import_runs": import_runs,
+    "read_runs": read_runs,
+    "draw_comparison": draw_comparison,
 }
 
 
