@@ -56,8 +56,8 @@ def import_runs(root: Path, tracking_uri: str, experiment: str, register: str, p
     places = [place for kind in (tensorboard_runs, wandb_runs, trainer_runs) for place in kind.find(root)]
     if not places:
         raise UsageError(
-            f"{root} holds no run: no events.out.tfevents.*, no W&B folder (run-*, offline-run-*), no trainer_state.json; "
-            "name the folder that holds them, or one above it"
+            f"{root} holds no run: no events.out.tfevents.*, no W&B folder (run-*, offline-run-*) and no "
+            "trainer_state.json; name the folder that holds them, or one above it"
         )
     if tracking_uri.startswith("sqlite:///"):
         make_private(Path(tracking_uri.removeprefix("sqlite:///")).parent)

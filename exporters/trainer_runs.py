@@ -58,7 +58,7 @@ def _read(root: Path, run: Path, files: Sequence[Path]) -> FoundRun:
     longest = max((state for _, state in states), key=lambda state: len(state["log_history"]))
     history: list[dict[str, Any]] = longest["log_history"]
     # The folder too: runs that differ in a rate alone may begin with the same values.
-    first = json.dumps([str(run.resolve()), history[:1], longest.get("max_steps")], sort_keys=True)
+    first = json.dumps([str(run.resolve()), history[:1]], sort_keys=True)
     found.identity = hashlib.sha256(first.encode()).hexdigest()
     found.points = [point for entry in history for point in _points(entry, states)]
     found.started_seconds = min((point.seconds for point in found.points), default=states[0][0].stat().st_mtime)

@@ -74,12 +74,15 @@ def _metric(name: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _best(values: Sequence[float | None], way: Better | None) -> list[int]:
-    """Indexes of the best values; none where there is nothing to choose from."""
+    """Indexes of the best values, to what a float32 can tell; none where there is nothing to choose from."""
     known = [value for value in values if value is not None and not math.isnan(value)]
-    if way is None or len(set(known)) < 2:
+    if way is None or len(known) < 2:
         return []
     best = max(known) if way == "higher" else min(known)
-    return [index for index, value in enumerate(values) if value == best]
+    ties = [
+        index for index, value in enumerate(values) if value is not None and math.isclose(value, best, rel_tol=1e-6)
+    ]
+    return ties if len(ties) < len(known) else []
 
 
 def _class(row: dict[str, Any]) -> dict[str, Any]:

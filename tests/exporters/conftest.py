@@ -13,8 +13,12 @@ NEED_EXPORT = [
     "test_pipeline.py",
     "test_quantize.py",
     "test_ready.py",
+    "test_run_documents.py",
+    "test_run_import.py",
     "test_sentence_encoder.py",
     "test_sources.py",
+    "test_tensorboard_runs.py",
+    "test_wandb_runs.py",
 ]
 collect_ignore = [] if HAS_EXPORT else NEED_EXPORT
 
