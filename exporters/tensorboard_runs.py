@@ -43,6 +43,11 @@ def _read(root: Path, run: Path, files: Sequence[Path]) -> FoundRun:
     for file in files:
         metadata: dict[str, Any] = {}  # a tag's first event alone says what the tag is
         for event in _events(file, found):
+            if all(value.HasField("simple_value") for value in event.summary.value):  # nearly all: saves most time
+                found.points += [
+                    Point(value.tag, event.step, event.wall_time, value.simple_value) for value in event.summary.value
+                ]
+                continue
             for part in _migrated(event, metadata):
                 for value in part.summary.value:
                     _take(value, part.step, part.wall_time, found)
