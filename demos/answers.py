@@ -1,7 +1,8 @@
 """How demos refuse: a small page for people, RFC 9457 problem+json for programs; and the headers of both.
 
 Before: `demos.guard` and `demos.app` catch a `TidegateError`; after: the response goes straight out, nothing of
-the gateway is asked. The page carries its style inline, under a policy that allows nothing else.
+the gateway is asked. The page carries its style inline, under a policy that allows nothing else; `demos.entrance`
+uses it too.
 """
 
 from html import escape
@@ -33,14 +34,20 @@ _PAGE = """<!doctype html>
 <meta name="robots" content="noindex"><title>{heading}</title><style>
 :root {{ color-scheme: light dark }}
 body {{ margin: 0; min-height: 100vh; display: grid; place-items: center; background: #f5f7f8; color: #10222b;
-  font: 16px/1.55 ui-sans-serif, system-ui, sans-serif }}
+  font: 16px/1.55 ui-sans-serif, system-ui, sans-serif; overflow-wrap: anywhere }}
 main {{ max-width: 30rem; padding: 2rem }}
 h1 {{ font-size: 1.4rem; margin: 0 0 .5rem; letter-spacing: -.01em }}
-p {{ margin: 0; color: #47606b }}
+p {{ margin: 0; color: #47606b }} a {{ color: inherit }}
+.notice {{ margin-top: 1rem; padding: .6rem .8rem; border-left: 3px solid #b7791f }}
+.code {{ margin: 1rem 0; max-width: 20rem }} .code svg {{ display: block; width: 100% }}
+label {{ display: block; font-weight: 600; margin: 1rem 0 .25rem }}
+input, button {{ font: inherit; padding: .5rem .75rem; border-radius: .4rem; border: 1px solid #6b838d; width: 100%;
+  box-sizing: border-box }}
+button {{ margin-top: .75rem; background: #137672; border-color: #137672; color: #fff; cursor: pointer }}
 small {{ display: block; margin-top: 1.5rem; color: #5b727c }}
 @media (prefers-color-scheme: dark) {{ body {{ background: #0b1418; color: #e6eff2 }} p, small {{ color: #9db3bc }} }}
 </style></head>
-<body><main><h1>{heading}</h1><p>{message}.</p><small>Tidegate &middot; {status}</small></main></body>
+<body><main><h1>{heading}</h1>{content}</main></body>
 </html>
 """
 
@@ -70,11 +77,15 @@ def _message(error: TidegateError, scope: Scope) -> str:
     return str(error)
 
 
+def page(heading: str, content: str) -> str:
+    """A page of a few lines for people; `content` is HTML."""
+    return _PAGE.format(heading=heading, content=content)
+
+
 def _page(status: int, message: str) -> Response:
     sentence = escape(message[:1].upper() + message[1:].rstrip("."))
-    return HTMLResponse(
-        _PAGE.format(heading=_HEADINGS.get(status, _OTHERWISE), message=sentence, status=status), status
-    )
+    content = f"<p>{sentence}.</p><small>Tidegate &middot; {status}</small>"
+    return HTMLResponse(page(_HEADINGS.get(status, _OTHERWISE), content), status)
 
 
 def _problem(status: int, message: str) -> Response:

@@ -26,6 +26,7 @@ from demos.client import Client, Gateway
 from demos.page import build_page
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.theme import STYLESHEET, theme
+from serving.auth import SHARE_KEY
 from serving.body import decode_json, json_object
 from serving.root_path import below_root
 from tidegate.errors import Forbidden, InvalidInput, ItemNotFound, ModelNotFound, PayloadTooLarge, TidegateError
@@ -228,7 +229,9 @@ async def _serve_page(page: ASGIApp, scope: Scope, receive: Receive, send: Send)
     """Gradio's HTML, tidied, with its policy; query and compression stay out of it."""
     headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
     status, body = await _collect(page, {**scope, "method": "GET", "query_string": b"", "headers": headers}, receive)
-    html = document.tidy(body.decode())
+    html, share = document.tidy(body.decode()), scope.get(SHARE_KEY)
+    if share is not None and share.notice:
+        html = document.noted(html, share.notice)
     response = HTMLResponse(
         html if scope["method"] == "GET" else "",
         status,

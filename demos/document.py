@@ -1,7 +1,8 @@
 """Gradio's page as it leaves us: without its links to the outside, under a policy that names each script.
 
 Gradio renders the HTML per request; `tidy` takes out what points at other servers or at the root of ours
-(preview images, a manifest, its handle), adds our icon and language; `policy` then allows exactly the inline
+(preview images, a manifest, its handle), adds our icon and language; `noted` puts a share link's notice above it;
+`policy` then allows exactly the inline
 scripts that are left, by their hashes, and otherwise only what this server itself serves.
 Source: CSP Level 3, section 2.3.1 (hash sources); Gradio 6.31 `templates/frontend/index.html`.
 """
@@ -9,6 +10,7 @@ Source: CSP Level 3, section 2.3.1 (hash sources); Gradio 6.31 `templates/fronte
 import base64
 import hashlib
 import re
+from html import escape
 
 _ICON = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect width='32' height='32' "
@@ -18,6 +20,11 @@ _ICON = (
 _HEAD = f'<head><link rel="icon" href="{_ICON}"><meta name="robots" content="noindex">'
 _FOREIGN_META = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
 _MANIFEST = re.compile(r'<link\s+rel="manifest"[^>]*>')
+_BODY = re.compile(r"<body[^>]*>")
+_NOTICE = (
+    '<p role="note" style="margin: 0; padding: .6rem 1rem; background: #6b4300; color: #fff; text-align: center; '
+    'font: 15px/1.5 ui-sans-serif, system-ui, sans-serif; overflow-wrap: anywhere">{notice}</p>'
+)
 _INLINE_SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _POLICY = "; ".join(
     (
@@ -38,6 +45,11 @@ _POLICY = "; ".join(
 def tidy(html: str) -> str:
     """The page without what would send a browser elsewhere."""
     return _MANIFEST.sub("", _FOREIGN_META.sub("", html)).replace("<head>", _HEAD, 1)
+
+
+def noted(html: str, notice: str) -> str:
+    """The page with a line of plain text above all that Gradio draws; white on brown, legible light and dark."""
+    return _BODY.sub(lambda body: body[0] + _NOTICE.format(notice=escape(notice)), html, count=1)
 
 
 def policy(html: str) -> str:

@@ -1,9 +1,9 @@
 """The share guard: pure ASGI, in front of the whole gateway; it fails closed.
 
-A request that carries a share token, in the query of the link or in the cookie that the link sets, is a share
-visitor: it reaches what the page of that one demo needs (`demos.paths`) and nothing else. The guard marks such
-a request with `scope["tidegate.share"]`, which the gateway's authentication takes in place of an API key.
-Requests without a token pass untouched: they are the operator's, and authentication is their judge.
+A request that carries the token of a share link in its query, or in its cookie the pass that a link was changed for
+(`demos.entrance`), is a share visitor's: it reaches what the page of that one demo needs (`demos.paths`), nothing else.
+The guard marks such a request with `scope["tidegate.share"]`, which the gateway's authentication takes in place of an
+API key. Requests without either pass untouched: they are the operator's, and authentication is their judge.
 Revoking takes effect within `CACHE_SECONDS`: shares are looked up in the database, in a thread, that often.
 """
 
@@ -13,72 +13,133 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
-from starlette.datastructures import Headers
-from starlette.responses import RedirectResponse, Response
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from demos.answers import SECURITY_HEADERS, refusal
+from demos.answers import refusal
+from demos.entrance import COOKIE, PARAMETER, Entrance, code_page, cookie_path, cookies
+from demos.meter import ShareMeter
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.share import Share, ShareLinks
 from serving.root_path import below_root
-from tidegate.errors import Forbidden, NotReady, RequestError
+from tidegate.errors import Forbidden, RequestError, Unauthorized
 
-COOKIE = "tidegate_share"
-PARAMETER = "share"
+CODE = "/share/"  # before a token: the page with its QR code
 CACHE_SECONDS = 0.5
-# The cookie outlives its link by this much, so that a late visitor reads that it has ended, not "needs a key".
-COOKIE_GRACE_SECONDS = 7 * 24 * 3_600
 POLICY_VIOLATION = 1008  # WebSocket close code, RFC 6455 section 7.4.1
 _MOST_CACHED = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A share token as a request carries it."""
+    """What a request carries: the token of a link in its query, or a pass in its cookie."""
 
     value: str
     from_query: bool
 
 
 class ShareGuard:
-    """Wraps the gateway's app; see the module for the rule."""
+    """Wraps the gateway's app; see the module for the rule.
 
-    def __init__(self, app: ASGIApp, links: ShareLinks, monotonic: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        app: what to guard.
+        links: that hold.
+        meter: counts what visitors do; None in a process that only hands demos on to the one that has them, which
+            lets visitors in and judges every request again.
+        public_url: where visitors reach the server; empty for where the request did.
+        monotonic: clock of the cache, in seconds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        links: ShareLinks,
+        meter: ShareMeter | None,
+        public_url: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._app = app
         self._links = links
+        self._meter = meter
+        self._entrance = None if meter is None else Entrance(links, meter)
+        self._public_url = public_url
         self._monotonic = monotonic
         self._lookups: dict[str, tuple[float, asyncio.Task[Share]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the operator, hold back the visitor who strays."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._live(scope, receive, send)
             return
         token = token_of(scope)
-        if token is None:
+        if scope["type"] == "http" and below_root(scope).startswith(CODE):
+            await self._show_code(scope, receive, send)
+        elif token is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             await self._visit(token, scope, receive, send)
         else:
             await _close(receive, send)
 
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._meter is None:
+            await self._app(scope, receive, send)
+            return
+        async with self._meter.keeping():
+            await self._app(scope, receive, send)
+
     async def _visit(self, token: Token, scope: Scope, receive: Receive, send: Send) -> None:
         path = demo_path(below_root(scope), scope.get("raw_path"))
+        share = response = None
         try:
-            share = await self._admit(token.value)
-            if path is None or path.model != share.model or not path.allows(scope["method"]):
+            share = await self._admit(self._links.read if token.from_query else self._links.read_pass, token.value)
+            if path is None or path.model != share.model:
                 raise Forbidden(f"this share link opens the demo of {share.model!r} and nothing else")
+            if token.from_query:
+                response = await self._enter(token.value, share, path, scope, receive)
+            else:
+                self._check(share, path, scope["method"])
+        except ClientDisconnect:
+            return
         except RequestError as error:
-            await _refuse(error, token, path, scope)(scope, receive, send)
-            return
-        if token.from_query and path.rest in ("", PAGE) and scope["method"] in ("GET", "HEAD"):
-            await self._welcome(token, share, path, scope)(scope, receive, send)
-            return
-        await self._app({**scope, "tidegate.share": share}, receive, send)
+            response = refusal(error, scope)
+            if share is None and path and not token.from_query and isinstance(error, Unauthorized | Forbidden):
+                # A dead cookie must not lock the operator out of a demo whose link they once tried.
+                response.delete_cookie(COOKIE, path=cookie_path(path, scope), httponly=True, samesite="lax")
+        if response is None:
+            await self._app({**scope, "tidegate.share": share}, receive, send)
+        else:
+            await response(scope, receive, send)
 
-    async def _admit(self, token: str) -> Share:
-        """The open share of a token; one lookup serves every request of the next `CACHE_SECONDS`."""
-        share_id = self._links.read(token)
+    async def _enter(self, token: str, share: Share, path: DemoPath, scope: Scope, receive: Receive) -> Response | None:
+        """What the link itself is answered; None to pass it on."""
+        if path.rest not in ("", PAGE) or scope["method"] not in ("GET", "HEAD", "POST"):
+            raise Forbidden(f"a share link opens the page of the demo of {share.model!r}; open it in a browser first")
+        if self._entrance is None:
+            return None
+        return await self._entrance.enter(token, share, path, scope, receive)
+
+    def _check(self, share: Share, path: DemoPath, method: str) -> None:
+        """Let a visitor who is in do what the page needs, and count what they ask."""
+        if not path.allows(method):
+            raise Forbidden(f"this share link opens the demo of {share.model!r} and nothing else")
+        if self._meter is not None and method == "POST":
+            self._meter.use(share)
+
+    async def _show_code(self, scope: Scope, receive: Receive, send: Send) -> None:
+        token = below_root(scope).removeprefix(CODE)
+        try:
+            if scope["method"] not in ("GET", "HEAD"):
+                raise Forbidden("this page is only there to be looked at")
+            response = code_page(token, await self._admit(self._links.read, token), scope, self._public_url)
+        except RequestError as error:
+            response = refusal(error, scope)
+        await response(scope, receive, send)
+
+    async def _admit(self, read: Callable[[str], str], value: str) -> Share:
+        """The open share of a token or pass; one lookup serves every request of the next `CACHE_SECONDS`."""
+        share_id = read(value)
         now = self._monotonic()
         fresh_until, lookup = self._lookups.get(share_id, (now, None))
         if lookup is None or now >= fresh_until:
@@ -89,24 +150,9 @@ class ShareGuard:
         # Shielded: a visitor who leaves must not cancel the lookup that others wait for.
         return self._links.admit(await asyncio.shield(lookup))
 
-    def _welcome(self, token: Token, share: Share, path: DemoPath, scope: Scope) -> Response:
-        """Move the token from the address bar into a cookie that only this demo gets."""
-        response = RedirectResponse("./" if path.rest else f"{path.model}/", status_code=303, headers=SECURITY_HEADERS)
-        response.headers["cache-control"] = "no-store"
-        response.set_cookie(
-            COOKIE,
-            token.value,
-            max_age=int(share.expires_at - self._links.clock()) + COOKIE_GRACE_SECONDS,
-            path=_cookie_path(path, scope),
-            secure=scope.get("scheme") == "https",
-            httponly=True,
-            samesite="lax",
-        )
-        return response
-
 
 def token_of(scope: Scope) -> Token | None:
-    """The share token of a request, if it carries one; that of the query wins over the cookie.
+    """The token of a request, or its pass, if it carries one; the token of the query wins over the cookie.
 
     Several different ones, which no honest browser sends, count as one that does not hold.
     """
@@ -115,24 +161,10 @@ def token_of(scope: Scope) -> Token | None:
     query = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
     values = {value for name, value in query if name == PARAMETER}
     from_query = bool(values)
-    if not values:
-        cookies = [pair.partition("=") for line in Headers(scope=scope).getlist("cookie") for pair in line.split(";")]
-        values = {value.strip() for name, _, value in cookies if name.strip() == COOKIE}
+    values = values or cookies(scope)
     if not values:
         return None
     return Token(values.pop() if len(values) == 1 else "", from_query)
-
-
-def _refuse(error: RequestError, token: Token, path: DemoPath | None, scope: Scope) -> Response:
-    response = refusal(error, scope)
-    if path is not None and not token.from_query and not isinstance(error, NotReady):
-        # A dead cookie must not lock the operator out of a demo whose link they once tried.
-        response.delete_cookie(COOKIE, path=_cookie_path(path, scope), httponly=True, samesite="lax")
-    return response
-
-
-def _cookie_path(path: DemoPath, scope: Scope) -> str:
-    return f"{scope.get('root_path', '')}/demo/{path.model}"
 
 
 async def _close(receive: Receive, send: Send) -> None:

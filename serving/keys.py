@@ -124,11 +124,11 @@ class ApiKeys:
 
 
 class Bucket:
-    """A token bucket: `rate` requests per second, and a second's worth of them (at least one) at once."""
+    """A token bucket: `rate` requests per second, and `most` at once; a second's worth where it is not given."""
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, rate: float, now: float, most: float | None = None) -> None:
         self.rate = rate
-        self._most = max(1.0, rate)
+        self._most = max(1.0, rate if most is None else most)
         self._tokens = self._most
         self._at = now
 
@@ -140,6 +140,10 @@ class Bucket:
             return (1 - self._tokens) / self.rate
         self._tokens -= 1
         return 0.0
+
+    def give_back(self) -> None:
+        """Take the last `take` back."""
+        self._tokens = min(self._most, self._tokens + 1)
 
 
 class KeyRing:

@@ -6,7 +6,7 @@ is there; anything else needs a new number and a step there.
 
 from sqlalchemy import Column, Integer, MetaData, Table
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = MetaData()
 

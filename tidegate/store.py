@@ -191,6 +191,12 @@ shares = Table(
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
     Column("revoked_at", Float),
+    Column("password_hash", String(255)),  # `demos.password`; null where the link alone opens
+    Column("max_visits", Integer),
+    Column("rate_per_minute", Float(53)),
+    Column("notice", Text, nullable=False, server_default=""),
+    Column("visits", BigInteger, nullable=False, server_default="0"),
+    Column("uses", BigInteger, nullable=False, server_default="0"),
 )
 
 comparisons = Table(

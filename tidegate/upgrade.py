@@ -36,7 +36,8 @@ def upgrade(engine: Engine, metadata: MetaData, version: int) -> None:
         _add_columns(connection, metadata)
         if found == 1:
             _leave_schema_1(connection, metadata)
-        _leave_schema_2(connection, metadata)
+        if found in (1, 2):
+            _leave_schema_2(connection, metadata)
         _add_indexes(connection, metadata)
         connection.execute(update(table).values(version=version))
     log.info("the state database was upgraded from schema %s to %s", found, version)

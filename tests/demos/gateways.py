@@ -18,6 +18,7 @@ from sqlalchemy import delete, insert, select
 
 from demos.app import mount_demos
 from demos.guard import ShareGuard
+from demos.meter import ShareMeter
 from demos.share import ShareLinks
 from tests import bundles
 from tidegate.bundle import Bundle, Manifest
@@ -198,4 +199,4 @@ def build_house(home: Path) -> House:
 
     mount_demos(app, gateway)
     links = ShareLinks(database, b"a secret of thirty-two bytes ...")
-    return House(app, ShareGuard(app, links), links, gateway, database)
+    return House(app, ShareGuard(app, links, ShareMeter(links)), links, gateway, database)

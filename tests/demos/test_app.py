@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from demos import document
-from demos.guard import COOKIE
+from demos.entrance import COOKIE
 from tests.demos.asgi import Live, request, started
 from tests.demos.gateways import House, build_house
 from tests.demos.hostile import CLOSED, DEMO
@@ -177,9 +177,9 @@ def test_a_sample_fills_the_text_and_is_answered(fresh: House) -> None:
 
 
 def test_a_visitor_with_a_link_is_answered_too(fresh: House) -> None:
-    _, token = fresh.links.create(MODEL, 60)
+    visitor = fresh.links.issue_pass(fresh.links.create(MODEL, 60)[0])
 
-    assert said(ask(fresh, 0, [TEXT], cookie=f"{COOKIE}={token}")["output"]["data"][0]) == "positive"
+    assert said(ask(fresh, 0, [TEXT], cookie=f"{COOKIE}={visitor}")["output"]["data"][0]) == "positive"
 
 
 @pytest.mark.parametrize("text", ["", "   "])
@@ -228,7 +228,7 @@ def test_a_body_that_is_no_event_is_a_client_error(live: Live, body: bytes) -> N
 
 def test_a_visitor_of_a_model_that_is_gone_learns_nothing_of_other_models(tmp_path: Path) -> None:
     house = build_house(tmp_path)
-    cookie = f"{COOKIE}={house.links.create(MODEL, 60)[1]}"
+    cookie = f"{COOKIE}={house.links.issue_pass(house.links.create(MODEL, 60)[0])}"
     del house.gateway.repository.by_name[MODEL]
 
     with started(house.app) as live:

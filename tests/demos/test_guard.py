@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from demos.guard import CACHE_SECONDS, COOKIE, ShareGuard, token_of
+from demos.entrance import COOKIE
+from demos.guard import CACHE_SECONDS, ShareGuard, token_of
+from demos.meter import ShareMeter
 from demos.share import Share, ShareLinks
 from tests.demos.asgi import Reply, request, send_all, websocket
 from tests.demos.hostile import CLOSED, DEMO, STRAY
@@ -48,16 +50,18 @@ class World:
         self.inner = Inner()
         self.database = open_database(f"sqlite:///{home / 'state.db'}")
         self.links = ShareLinks(self.database, b"a secret of thirty-two bytes ...", lambda: self.clocks.wall)
-        self.guard = ShareGuard(self.inner, self.links, lambda: self.clocks.monotonic)
+        self.meter = ShareMeter(self.links, lambda: self.clocks.monotonic)
+        self.guard = ShareGuard(self.inner, self.links, self.meter, monotonic=lambda: self.clocks.monotonic)
         self.share_id, self.token = self.links.create(MODEL, 3600)
+        self.cookie = f"{COOKIE}={self.links.issue_pass(self.share_id)}"
 
     def ask(self, *scopes: Scope) -> list[Reply]:
         """Send requests through the guard."""
         return send_all(self.guard, [dict(scope) for scope in scopes])
 
     def visit(self, target: str, method: str = "GET") -> Reply:
-        """One request with the cookie."""
-        return self.ask(request(target, method, cookie=f"{COOKIE}={self.token}"))[0]
+        """One request of a browser that is in."""
+        return self.ask(request(target, method, cookie=self.cookie))[0]
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_the_link_sets_a_cookie_for_its_demo_alone_and_leaves_the_address_bar(wo
 
     cookie = reply.header("set-cookie")
     assert (reply.status, reply.header("location")) == (303, f"{MODEL}/")
-    assert cookie.startswith(f"{COOKIE}={world.token};")
+    assert world.links.read_pass(cookie.split(";")[0].removeprefix(f"{COOKIE}=")) == world.share_id
     assert {part.strip() for part in cookie.split(";")[1:]} == {
         "HttpOnly",
         f"Max-Age={3600 + 7 * 24 * 3600}",
@@ -105,7 +109,7 @@ def test_the_cookie_is_secure_over_https(world: World) -> None:
 def test_below_a_root_path_the_cookie_keeps_to_the_demo(world: World) -> None:
     link, page = world.ask(
         request(f"{DEMO}/?share={world.token}", root_path="/ml"),
-        request(f"{DEMO}/", root_path="/ml", cookie=f"{COOKIE}={world.token}"),
+        request(f"{DEMO}/", root_path="/ml", cookie=world.cookie),
     )
 
     assert f"Path=/ml{DEMO};" in link.header("set-cookie")
@@ -135,7 +139,7 @@ def test_a_visitor_reaches_what_the_page_needs_and_is_known_as_one(world: World,
 
 @pytest.mark.parametrize("target", STRAY + CLOSED)
 def test_a_visitor_reaches_nothing_else(lasting: World, target: str) -> None:
-    cookie = f"{COOKIE}={lasting.token}"
+    cookie = lasting.cookie
     joint = "&" if "?" in target else "?"
     scopes = [request(target, method, cookie=cookie) for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")]
     scopes.append(request(f"{target}{joint}share={lasting.token}"))
@@ -152,7 +156,7 @@ def test_whatever_the_path_a_visitor_stays_in_the_demo(lasting: World, target: s
     path, _, query = target.partition("?")
     lasting.inner.seen.clear()
 
-    lasting.ask(request(f"/{path}?{query}", cookie=f"{COOKIE}={lasting.token}"))
+    lasting.ask(request(f"/{path}?{query}", cookie=lasting.cookie))
 
     reached = [scope["path"] for scope in lasting.inner.seen]
     lasting.inner.seen.clear()
@@ -161,7 +165,7 @@ def test_whatever_the_path_a_visitor_stays_in_the_demo(lasting: World, target: s
 
 
 def test_the_cookie_of_one_demo_does_not_open_another(world: World) -> None:
-    _, other = world.links.create("other", 60)
+    other = world.links.issue_pass(world.links.create("other", 60)[0])
 
     [reply] = world.ask(request(f"{DEMO}/", cookie=f"{COOKIE}={other}"))
 
@@ -227,7 +231,7 @@ def test_one_lookup_serves_the_burst_of_a_page_load(world: World) -> None:
     with world.database.begin() as connection:
         shares.drop(connection)
 
-    replies = world.ask(*(request(f"{DEMO}/theme.css", cookie=f"{COOKIE}={world.token}") for _ in range(50)))
+    replies = world.ask(*(request(f"{DEMO}/theme.css", cookie=world.cookie) for _ in range(50)))
 
     assert {reply.status for reply in replies} == {200}
 
@@ -254,13 +258,14 @@ def test_a_dead_cookie_is_taken_away_so_that_it_does_not_lock_out_the_operator(w
 
 
 def test_a_fresh_link_wins_over_an_old_cookie(world: World) -> None:
-    _, fresh = world.links.create(MODEL, 60)
+    fresh_id, fresh = world.links.create(MODEL, 60)
     world.links.revoke(world.share_id)
 
-    [reply] = world.ask(request(f"{DEMO}/?share={fresh}", cookie=f"{COOKIE}={world.token}"))
+    [reply] = world.ask(request(f"{DEMO}/?share={fresh}", cookie=world.cookie))
 
     assert reply.status == 303
-    assert fresh in reply.header("set-cookie")
+    cookie = reply.header("set-cookie").split(";")[0].removeprefix(f"{COOKIE}=")
+    assert world.links.read_pass(cookie) == fresh_id
 
 
 @pytest.mark.parametrize("query", ["share={0}&share=x", "share={0}&%73hare=x", "share=&share={0}", "share="])
@@ -272,7 +277,7 @@ def test_several_tokens_or_an_empty_one_open_nothing(world: World, query: str) -
 
 @pytest.mark.parametrize("cookie", ["{0}={1}; {0}=x", "{0}=x; a=b; {0}={1}", '{0}="{1}"', "{0}=", "{0}"])
 def test_a_cookie_that_is_not_exactly_the_token_opens_nothing(world: World, cookie: str) -> None:
-    [reply] = world.ask(request(f"{DEMO}/", cookie=cookie.format(COOKIE, world.token)))
+    [reply] = world.ask(request(f"{DEMO}/", cookie=cookie.format(*world.cookie.split("="))))
 
     assert reply.status == 401
     assert world.inner.seen == []
@@ -284,7 +289,7 @@ def test_a_cookie_of_another_name_is_not_read() -> None:
 
 def test_visitors_open_no_websocket_and_the_operators_pass(world: World) -> None:
     refused = world.ask(
-        websocket(f"{DEMO}/", cookie=f"{COOKIE}={world.token}"),
+        websocket(f"{DEMO}/", cookie=world.cookie),
         websocket(f"{DEMO}/?share={world.token}"),
         websocket("/live?share=forged"),
     )

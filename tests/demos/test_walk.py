@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import select
 
-from demos.guard import COOKIE
+from demos.entrance import COOKIE
 from tests import bundles
 from tests.demos.browser import chromium, classify, keep, watched
 from tests.demos.hostile import CLOSED, DEMO, STRAY

@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 
 from demos.drift_page import mount_drift_page
 from demos.guard import ShareGuard
+from demos.meter import ShareMeter
 from demos.relabel_page import mount_relabel_page
 from demos.share import ShareLinks
 from monitoring.job import MonitoringJob
@@ -192,7 +193,8 @@ def serve(
 
         mount_demos(app, app.state.gateway)
     front = DemoRelay(app, demos_at, tls=settings.tls_cert is not None) if demos_at else app
-    guarded = ShareGuard(front, ShareLinks(database, secret))
+    links = ShareLinks(database, secret)
+    guarded = ShareGuard(front, links, None if demos_at else ShareMeter(links), settings.public_url or "")
     leaving = CloseWhenLeaving(guarded, app.state.gateway)
     tracing = open_tracing(settings, worker)
     observed = Observed(leaving, access_log=settings.access_log, tracing=tracing)

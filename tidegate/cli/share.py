@@ -1,6 +1,7 @@
 """`tidegate share`: links that open the demo of one model, for a while, to whoever has them."""
 
 import re
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,7 @@ from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
-    from demos.share import ShareLinks
+    from demos.share import Share, ShareLinks
 
 share = typer.Typer(no_args_is_help=True, help="Links that open one demo, for a while, to whoever has them.")
 app.add_typer(share, name="share")
@@ -28,42 +29,56 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (mapped away
 def create(
     model: str,
     expires: Annotated[str, typer.Option(help="How long it opens the demo: 30m, 12h or 7d.")] = "7d",
+    password: Annotated[
+        bool, typer.Option("--password", help="Ask for a password, which is typed here unseen, or read from stdin.")
+    ] = False,
+    max_visits: Annotated[
+        int | None, typer.Option(help="How many browsers may open it. [default: any number]", show_default=False)
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Most questions a minute, of all visitors together. [default: any]", show_default=False),
+    ] = None,
+    notice: Annotated[str, typer.Option(help="A line that visitors read above the demo.", show_default=False)] = "",
+    qr: Annotated[bool, typer.Option("--qr", help="Draw the link's QR code, too, on stderr.")] = False,
     home: Home = None,
 ) -> None:
-    """Print a link that opens the demo of MODEL and nothing else; it is as secret as the way you send it."""
+    """Print a link that opens the demo of MODEL and nothing else; without a password it is as secret as its way."""
     settings = Settings.load(home=home)
     base, lifetime_seconds = base_url(settings), seconds(expires)
     BundleStore(settings.bundles_dir).resolve(model, "champion")
-    share_id, token = _links(settings).create(model, lifetime_seconds)
-    console.out(f"{base}/demo/{model}?share={token}")
+    share_id, token = _links(settings).create(
+        model,
+        lifetime_seconds,
+        password=_read_password() if password else None,
+        max_visits=max_visits,
+        rate_per_minute=rate,
+        notice=notice,
+    )
+    link = f"{base}/demo/{model}?share={token}"
+    console.out(link)
     console.say(
         f"share {share_id} opens the demo of {model} for {expires}; `tidegate share revoke {share_id}` closes it"
     )
+    if qr:
+        from demos.qr import print_code
+
+        print_code(link, sys.stderr)
+        console.say(f"the code as a page: {base}/share/{token}")
 
 
 @share.command("list")
 def list_shares(home: Home = None, as_json: AsJson = False) -> None:
-    """Every link ever made, newest first; the links themselves are not kept."""
+    """Every link ever made, newest first, with its visits and uses; the links themselves are not kept."""
     links = _links(Settings.load(home=home))
-    now = links.clock()
-    rows: list[dict[str, Any]] = [
-        {
-            "id": one.id,
-            "model": one.model,
-            "state": one.state(now),
-            "created_at": _instant(one.created_at),
-            "expires_at": _instant(one.expires_at),
-            "revoked_at": _instant(one.revoked_at),
-        }
-        for one in links.list()
-    ]
+    rows = [_row(one, links.clock()) for one in links.list()]
     if as_json:
         console.json(rows)
     elif not rows:
         console.say("no share links; `tidegate share create M --expires 7d` makes one")
     else:
-        columns = ["id", "model", "state", "created_at", "expires_at"]
-        console.table("share links", columns, [[row[column] for column in columns] for row in rows])
+        columns = ["id", "model", "state", "visits", "max_visits", "uses", "rate", "password", "expires_at"]
+        console.table("share links", columns, [[_cell(row[column]) for column in columns] for row in rows])
 
 
 @share.command("revoke")
@@ -98,6 +113,38 @@ def base_url(settings: Settings) -> str:
         raise UsageError("port 0 is picked anew at each start; start the server first, or set TIDEGATE_PUBLIC_URL")
     host = _ANY_ADDRESS.get(settings.host, settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _read_password() -> str:
+    """From whoever sits at the terminal, twice; from a pipe, its first line; a command line would show it."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password of the link", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _row(one: "Share", now: float) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "model": one.model,
+        "state": one.state(now),
+        "visits": one.visits,
+        "max_visits": one.max_visits,
+        "uses": one.uses,
+        "rate": one.rate_per_minute,
+        "password": one.password_hash is not None,
+        "notice": one.notice,
+        "created_at": _instant(one.created_at),
+        "expires_at": _instant(one.expires_at),
+        "revoked_at": _instant(one.revoked_at),
+    }
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else str(value)
 
 
 def _links(settings: Settings) -> "ShareLinks":
