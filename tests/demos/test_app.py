@@ -182,6 +182,18 @@ def test_a_visitor_with_a_link_is_answered_too(fresh: House) -> None:
     assert said(ask(fresh, 0, [TEXT], cookie=f"{COOKIE}={visitor}")["output"]["data"][0]) == "positive"
 
 
+def test_the_notice_of_a_link_stands_above_the_page_for_its_visitors_alone(fresh: House) -> None:
+    share_id, _ = fresh.links.create(MODEL, 60, notice="Nothing <secret> here")
+    cookie = f"{COOKIE}={fresh.links.issue_pass(share_id)}"
+    with started(fresh.app) as live:
+        visitor, operator = live.send(request(f"{DEMO}/", cookie=cookie), request(f"{DEMO}/"), to=fresh.guard)
+
+    body = visitor.body.decode()
+    assert "Nothing &lt;secret&gt; here</p>" in body
+    assert body.index("Nothing &lt;secret") < body.index("<gradio-app")
+    assert b"Nothing" not in operator.body
+
+
 @pytest.mark.parametrize("text", ["", "   "])
 def test_a_blank_text_is_explained_where_the_answer_would_be(fresh: House, text: str) -> None:
     data = ask(fresh, 0, [text])["output"]["data"]

@@ -1,5 +1,6 @@
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -142,6 +143,49 @@ def test_a_database_that_does_not_answer_opens_nothing(tmp_path: Path, clock: Cl
 def test_a_lifetime_out_of_range_is_refused(links: ShareLinks, seconds: float) -> None:
     with pytest.raises(UsageError, match="366 days"):
         links.create("sentiment", seconds)
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        ({"max_visits": 0}, "opened 0 times"),
+        ({"max_visits": 1_000_001}, "1,000,000"),
+        ({"rate_per_minute": 0.5}, "0.5 a minute"),
+        ({"rate_per_minute": float("nan")}, "nan a minute"),
+        ({"notice": "x" * 501}, "500 printable"),
+        ({"notice": "two\nlines"}, "500 printable"),
+        ({"password": "short"}, "5 characters"),
+    ],
+)
+def test_terms_out_of_range_are_refused_and_make_no_link(links: ShareLinks, terms: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        links.create("sentiment", 60, **terms)
+
+    assert links.list() == []
+
+
+def test_a_link_keeps_its_terms_and_never_shows_its_password(links: ShareLinks) -> None:
+    share_id, _ = links.create(
+        "sentiment", 60, password="eight or more", max_visits=3, rate_per_minute=30, notice="Nothing secret"
+    )
+
+    [share] = links.list()
+
+    assert (share.id, share.max_visits, share.rate_per_minute, share.notice) == (share_id, 3, 30, "Nothing secret")
+    assert (share.visits, share.uses) == (0, 0)
+    assert "scrypt" not in repr(share)
+
+
+def test_a_pass_is_no_token_and_a_token_no_pass(links: ShareLinks) -> None:
+    share_id, token = links.create("sentiment", 60)
+    one, other = links.issue_pass(share_id), links.issue_pass(share_id)
+
+    assert one != other
+    assert links.read_pass(one) == links.read_pass(other) == share_id
+    with pytest.raises(Unauthorized, match="open the share link again"):
+        links.read_pass(token)
+    with pytest.raises(Unauthorized, match="not one of ours"):
+        links.read(one)
 
 
 def test_the_list_is_newest_first_and_says_the_state(links: ShareLinks, clock: Clock) -> None:

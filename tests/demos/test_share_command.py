@@ -5,6 +5,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from demos.password import is_password
 from demos.share import ShareLinks
 from tests import bundles
 from tidegate.bundle_store import BundleStore
@@ -21,9 +22,9 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def share(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def share(home: Path, *arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "tidegate", "share", *arguments, "--home", str(home)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, input=typed)
 
 
 def test_the_link_stands_alone_on_stdout_and_opens_the_demo(home: Path) -> None:
@@ -49,6 +50,29 @@ def test_a_link_is_listed_until_and_after_it_is_revoked(home: Path) -> None:
     assert "revoked" in share(home, "list").stdout
 
 
+def test_the_terms_of_a_link_are_kept_and_listed_with_what_its_visitors_did(home: Path) -> None:
+    terms = ("--password", "--max-visits", "3", "--rate", "30", "--notice", "Nothing secret", "--qr")
+    done = share(home, "create", "sentiment", *terms, typed="eight or more\n")
+    database = open_database(f"sqlite:///{home / 'state.db'}")
+    links = ShareLinks(database, signing_secret(home))
+    token = done.stdout.strip().partition("?share=")[2]
+    links.count_visit(links.check(token))
+    links.add_uses({links.check(token).id: 7})
+
+    [made] = orjson.loads(share(home, "list", "--json").stdout)
+    table = share(home, "list").stdout
+
+    assert done.stdout.count("\n") == 1
+    assert "\u2580" in done.stderr or "\u2588" in done.stderr  # half blocks and full ones
+    assert f"/share/{token}" in done.stderr
+    assert (made["visits"], made["max_visits"], made["uses"], made["rate"]) == (1, 3, 7, 30)
+    assert (made["password"], made["notice"]) == (True, "Nothing secret")
+    assert "eight or more" not in done.stdout + done.stderr + str(made)
+    assert is_password("eight or more", links.check(token).password_hash or "")
+    assert all(word in table for word in ("max_visits", "uses", "yes"))
+    database.dispose()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -57,6 +81,9 @@ def test_a_link_is_listed_until_and_after_it_is_revoked(home: Path) -> None:
         (("create", "sentiment", "--expires", "soon"), 2, "30m, 12h, 7d"),
         (("create", "sentiment", "--expires", "400d"), 2, "366 days"),
         (("revoke", "nope"), 1, "no share link 'nope'"),
+        (("create", "sentiment", "--password"), 2, "8 to 128 characters"),
+        (("create", "sentiment", "--max-visits", "0"), 2, "opened 0 times"),
+        (("create", "sentiment", "--rate", "0"), 2, "0 a minute"),
         (("create",), 2, "model"),
     ],
 )
