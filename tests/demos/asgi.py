@@ -1,7 +1,7 @@
 """Requests as a hostile client sends them: byte for byte, with no HTTP library to tidy the path first."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,6 +87,10 @@ class Live:
     def send(self, *scopes: dict[str, Any], to: ASGIApp | None = None) -> list[Reply]:
         """Send one request after another, to the app or to one that stands before it."""
         return [self._portal.call(_send, to or self._app, scope) for scope in scopes]
+
+    def wait_for(self, event: Callable[[], Awaitable[object]]) -> None:
+        """Wait on the app's event loop."""
+        self._portal.call(event)
 
 
 @contextmanager

@@ -1,8 +1,11 @@
 """Paths that a share link must not open, and that nobody may reach inside a demo: written out, not derived.
 
 `STRAY` lies outside the page of the shared demo; `CLOSED` lies inside it, in the parts of Gradio that it does
-not need. Both for the demo `headline-sentiment`.
+not need; `DISGUISED` names both in ways of spelling a path that proxies and servers read differently. All for the
+demo `headline-sentiment`.
 """
+
+from collections.abc import Iterator
 
 DEMO = "/demo/headline-sentiment"
 
@@ -85,3 +88,47 @@ CLOSED = (
     ),
     *(f"{DEMO}/assets/%69ndex.js", f"{DEMO}/assets/x.js;y", f"{DEMO}/assets/x\\y.js", f"{DEMO}/other", f"{DEMO}/page2"),
 )
+
+_PLACES = (
+    *("/metrics", "/docs", "/openapi.json", "/models", "/models/other/predict", "/v2/models/other/infer", "/relabel"),
+    *("/drift/headline-sentiment", "/alerts", "/login", "/invocations", "/demo/other/", "/demo/other/gradio_api/info"),
+    *(f"{DEMO}/config", f"{DEMO}/gradio_api/info", f"{DEMO}/gradio_api/file=/etc/passwd", f"{DEMO}/gradio_api/upload"),
+    *(f"{DEMO}/gradio_api/proxy=http://127.0.0.1/", f"{DEMO}/gradio_api/stream/1", f"{DEMO}/gradio_api/call/answer"),
+)
+
+
+def _disguises(place: str) -> Iterator[str]:
+    first, rest = place[1:2], place[2:]
+    yield f"/{place}"
+    yield f"//{place}"
+    yield f"/.{place}"
+    yield f"/x/..{place}"
+    yield f"{DEMO}/..{'/..' if place.startswith('/demo') else ''}{place}"
+    yield f"{DEMO}/%2e%2e/%2E%2E{place}"
+    yield f"{DEMO}/..%2f..%2f{place[1:]}"
+    yield f"{DEMO}/%252e%252e/%252e%252e{place}"
+    yield f"{DEMO}/..;/..;{place}"
+    yield f"{DEMO}{place}"
+    yield f"{DEMO}/{place}"
+    yield f"{DEMO}\\..\\..{place}"
+    yield f"/%{ord(first):02x}{rest}"
+    yield f"/%25{ord(first):02x}{rest}"
+    yield f"{place}/"
+    yield f"{place}//"
+    yield f"{place}%00"
+    yield f"{place}%20"
+    yield f"{place}%0d%0a"
+    yield f"{place};a=b"
+    yield f"{place}%3fshare=x"
+    yield f"{place}%23"
+    yield f"{place}.css"
+    yield f"{place}/theme.css"
+    yield f"{place}/../theme.css"
+    yield place.upper()
+    yield place.replace("/", "//")
+    yield place.replace("/", "/./")
+    yield place.replace("/", "%2f")
+    yield place.replace("/", "\\")
+
+
+DISGUISED = tuple(sorted({one for place in _PLACES for one in _disguises(place)} - {*STRAY, *CLOSED}))

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from demos.entrance import COOKIE
 from tests import bundles
 from tests.demos.browser import chromium, classify, keep, watched
-from tests.demos.hostile import CLOSED, DEMO, STRAY
+from tests.demos.hostile import CLOSED, DEMO, DISGUISED, STRAY
 from tests.servers import TIDEGATE, Server, environment, running
 from tidegate.behaviour import load_suite
 from tidegate.behaviour_file import kept_file
@@ -170,9 +170,9 @@ def test_a_share_link_opens_its_demo_to_an_outsider_and_nothing_else_until_it_is
     assert [item.text for item in queued(home, "positive")] == ["the loss falls"]
     assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
 
-    for target in STRAY + CLOSED:
-        for method in ("GET", "POST"):
-            assert status_of(server.url, method, target, f"{COOKIE}={cookie['value']}") in (400, 403), target
+    probes = [(method, target) for target in STRAY + CLOSED + DISGUISED for method in ("GET", "POST")]
+    statuses = {one: status_of(server.url, *one, f"{COOKIE}={cookie['value']}") for one in probes}
+    assert {one: status for one, status in statuses.items() if status not in (400, 403)} == {}
 
     share(home, server.url, "revoke", share_id)
     time.sleep(1)  # what the guard promises

@@ -11,6 +11,7 @@ import httpx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp
 
 from serving.app import create_app
 from serving.keys import ApiKeys
@@ -95,9 +96,13 @@ async def gateway(
     comparisons: ComparisonLog | None = None,
     keys: ApiKeys | None = None,
     desk: Desk | None = None,
+    compose: Callable[[FastAPI], ASGIApp] = lambda app: app,
     **settings: Any,
 ) -> AsyncIterator[Running]:
-    """Start a gateway over `home/bundles` (filled with the toys when empty) and stop it at the end."""
+    """Start a gateway over `home/bundles` (filled with the toys when empty) and stop it at the end.
+
+    `compose` mounts what belongs beside it and returns what stands in front.
+    """
     store = BundleStore(home / "bundles")
     if not store.names():
         bundles.sentiment(store)
@@ -107,7 +112,7 @@ async def gateway(
     app = create_app(
         options, store, monitor, monitor, registry, comparisons=comparisons, keys=keys, desk=desk, on_loaded=loaded.set
     )
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx.ASGITransport(compose(app), raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
