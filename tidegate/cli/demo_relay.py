@@ -1,7 +1,8 @@
 """The relay: with several workers, every worker hands `/demo/...` to the one that holds the demos.
 
 Gradio's join and data requests need the same process. Streams over a Unix socket, both ways; the worker that answers
-judges the credentials again. Before: `tidegate.cli.gateway.serve`; after: the app of worker 0.
+judges the credentials again. Before: `tidegate.cli.gateway.serve`; after: the app of worker 0. `Relay` serves the
+demo-only port of a tunnel too (`tidegate.cli.tunnel`).
 """
 
 from collections.abc import Iterable
@@ -24,34 +25,22 @@ _HOP_BY_HOP = frozenset(
 _RELAY_TIMEOUTS = {"connect": 5.0, "read": 60.0}  # seconds; Gradio's streams show life every 15 s
 
 
-class DemoRelay:
-    """Hands `/demo/...` to worker 0; the rest goes to the app, pure ASGI.
+class Relay:
+    """Hands every request on as it came, and the answer back as it comes; pure ASGI.
 
-    A demo page asks in one request and listens for the answer in another, over the queue that Gradio keeps in its
-    process (`demos.app`), and the kernel may take the two to different workers. Requests are passed on as they
-    came, credentials included: worker 0 judges them again.
+    Args:
+        transport: to the far end; whoever relays opens and closes it.
+        origin: of the far end, `http://HOST:PORT`.
     """
 
-    def __init__(self, app: ASGIApp, door: str, *, tls: bool = False) -> None:
-        self._app = app
-        self._scheme = "https" if tls else "http"
-        # Worker 0 speaks TLS on its socket too. Whose socket it is, the folder says, which only its owner may enter.
-        limits = httpx.Limits(max_connections=None)
-        self._transport = httpx.AsyncHTTPTransport(uds=door, limits=limits, verify=False)
+    def __init__(self, transport: httpx.AsyncHTTPTransport, origin: str) -> None:
+        self.transport = transport
+        self._origin = origin
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Relay what is the demos'."""
-        if scope["type"] == "lifespan":
-            async with self._transport:
-                await self._app(scope, receive, send)
-        elif scope["type"] == "http" and _is_demo(below_root(scope)):
-            await self._relay(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Relay an HTTP request."""
         try:
-            answer = await self._transport.handle_async_request(_outgoing(scope, receive, self._scheme))
+            answer = await self.transport.handle_async_request(_outgoing(scope, receive, self._origin))
         except httpx.TransportError:
             refused = NotReady("the demos are starting again; ask again in a moment")
             await refusal(refused, scope)(scope, receive, send)
@@ -67,13 +56,39 @@ class DemoRelay:
             await answer.aclose()
 
 
-def _outgoing(scope: Scope, receive: Receive, scheme: str) -> httpx.Request:
+class DemoRelay:
+    """Hands `/demo/...` to worker 0; the rest goes to the app, pure ASGI.
+
+    A demo page asks in one request and listens for the answer in another, over the queue that Gradio keeps in its
+    process (`demos.app`), and the kernel may take the two to different workers. Requests are passed on as they
+    came, credentials included: worker 0 judges them again.
+    """
+
+    def __init__(self, app: ASGIApp, door: str, *, tls: bool = False) -> None:
+        self._app = app
+        # Worker 0 speaks TLS on its socket too. Whose socket it is, the folder says, which only its owner may enter.
+        limits = httpx.Limits(max_connections=None)
+        transport = httpx.AsyncHTTPTransport(uds=door, limits=limits, verify=False)
+        self._relay = Relay(transport, f"{'https' if tls else 'http'}://demos")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Relay what is the demos'."""
+        if scope["type"] == "lifespan":
+            async with self._relay.transport:
+                await self._app(scope, receive, send)
+        elif scope["type"] == "http" and _is_demo(below_root(scope)):
+            await self._relay(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _outgoing(scope: Scope, receive: Receive, origin: str) -> httpx.Request:
     """The same request, its target byte for byte as it came."""
     query = b"?" + scope["query_string"] if scope["query_string"] else b""
     names = {name for name, _ in scope["headers"]}
     return httpx.Request(
         scope["method"],
-        f"{scheme}://demos/",
+        f"{origin}/",
         headers=[*(pair for pair in _end_to_end(scope["headers"]) if pair[0] != HEADER), *_named()],
         content=Request(scope, receive).stream() if names & {b"content-length", b"transfer-encoding"} else None,
         extensions={"target": scope["raw_path"] + query, "timeout": _RELAY_TIMEOUTS},

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,30 +42,38 @@ def create(
     ] = None,
     notice: Annotated[str, typer.Option(help="A line that visitors read above the demo.", show_default=False)] = "",
     qr: Annotated[bool, typer.Option("--qr", help="Draw the link's QR code, too, on stderr.")] = False,
+    tunnel: Annotated[
+        bool, typer.Option("--tunnel", help="Make the demo public through Gradio's tunnel, until Ctrl-C.")
+    ] = False,
+    tunnel_server: Annotated[
+        str | None, typer.Option(help="HOST:PORT of an FRP server of yours, in place of Gradio's.", show_default=False)
+    ] = None,
     home: Home = None,
 ) -> None:
     """Print a link that opens the demo of MODEL and nothing else; without a password it is as secret as its way."""
     settings = Settings.load(home=home)
-    base, lifetime_seconds = base_url(settings), seconds(expires)
+    lifetime_seconds = seconds(expires)
+    if tunnel_server is not None and not tunnel:
+        raise UsageError("--tunnel-server needs --tunnel, which says that the demo becomes public")
     BundleStore(settings.bundles_dir).resolve(model, "champion")
-    share_id, token = _links(settings).create(
-        model,
-        lifetime_seconds,
-        password=_read_password() if password else None,
-        max_visits=max_visits,
-        rate_per_minute=rate,
-        notice=notice,
-    )
-    link = f"{base}/demo/{model}?share={token}"
-    console.out(link)
-    console.say(
-        f"share {share_id} opens the demo of {model} for {expires}; `tidegate share revoke {share_id}` closes it"
-    )
-    if qr:
-        from demos.qr import print_code
+    secret = _read_password() if password else None
+    with _reached_at(settings, model, tunnel_server, tunnel=tunnel) as base:
+        share_id, token = _links(settings).create(
+            model, lifetime_seconds, password=secret, max_visits=max_visits, rate_per_minute=rate, notice=notice
+        )
+        link = f"{base}/demo/{model}?share={token}"
+        console.out(link)
+        console.say(
+            f"share {share_id} opens the demo of {model} for {expires}; `tidegate share revoke {share_id}` closes it"
+        )
+        if qr:
+            _draw(link)
+        if tunnel:
+            from tidegate.cli.tunnel import wait_for_interrupt
 
-        print_code(link, sys.stderr)
-        console.say(f"the code as a page: {base}/share/{token}")
+            wait_for_interrupt()
+        elif qr:
+            console.say(f"the code as a page: {base}/share/{token}")
 
 
 @share.command("list")
@@ -113,6 +122,30 @@ def base_url(settings: Settings) -> str:
         raise UsageError("port 0 is picked anew at each start; start the server first, or set TIDEGATE_PUBLIC_URL")
     host = _ANY_ADDRESS.get(settings.host, settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _reached_at(
+    settings: Settings, model: str, tunnel_server: str | None, *, tunnel: bool
+) -> AbstractContextManager[str]:
+    """The base URL of the link, while it is there.
+
+    Raises:
+        UsageError: it is not known, or there is no server to tunnel to.
+    """
+    if not tunnel:
+        return nullcontext(base_url(settings))
+    server = home_folder.read_address(settings.home)
+    if not server:
+        raise UsageError(f"no server of {settings.home} is running, so there is nothing to tunnel to; start it first")
+    from tidegate.cli.tunnel import announced
+
+    return announced(model, server, tunnel_server)
+
+
+def _draw(link: str) -> None:
+    from demos.qr import print_code
+
+    print_code(link, sys.stderr)
 
 
 def _read_password() -> str:
