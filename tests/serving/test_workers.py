@@ -16,7 +16,7 @@ import orjson
 import pytest
 from prometheus_client.multiprocess import MultiProcessCollector
 from pydantic import SecretStr
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, Select, func, select
 
 from tests import bundles, postgres
 from tests.servers import Server, running, tidegate
@@ -26,7 +26,7 @@ from tidegate.cli import gateway
 from tidegate.cli.workers import Orders, Supervisor
 from tidegate.errors import TidegateError
 from tidegate.settings import Settings
-from tidegate.store import alerts, records, windows
+from tidegate.store import alerts, records, shares, windows
 
 PREDICT = "/models/sentiment/predict"
 KEY = "a key that nobody may see"
@@ -154,6 +154,33 @@ def test_a_share_link_opens_its_demo_and_nothing_else_whichever_worker_answers(h
     assert {ask(server.url, "/demo/sentiment/", cookie=cookie).status_code for _ in range(8)} == {200}
     assert {ask(server.url, "/metrics", cookie=cookie).status_code for _ in range(8)} == {403}
     assert {ask(server.url, "/demo/sentiment/?share=forged").status_code for _ in range(8)} == {401}
+
+
+def test_visits_uses_and_the_rate_of_a_link_are_counted_once_whichever_worker_answers(
+    home: Path, server: Server
+) -> None:
+    terms = ("--max-visits", "3", "--rate", "5", "--expires", "1h")
+    link = tidegate("share", "create", "sentiment", *terms, "--home", home).stdout.strip()
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    visits = [httpx.post(link, headers=form, content=b"") for _ in range(8)]
+    cookie = visits[0].headers["set-cookie"].partition(";")[0]
+
+    def question(number: int) -> int:
+        asked = {"data": ["profit rises"], "fn_index": 0, "session_hash": f"link{number}", "trigger_id": 1}
+        return ask(server.url, "/demo/sentiment/gradio_api/queue/join", asked, cookie=cookie).status_code
+
+    assert [visit.status_code for visit in visits] == [303] * 3 + [403] * 5
+    assert [question(number) for number in range(8)].count(200) in (5, 6)  # one more may come due meanwhile
+    with closing_database(home) as database:
+        row = select(shares.c.visits, shares.c.uses).where(shares.c.max_visits == 3)
+        eventually(lambda: _first(database, row)[1] >= 5)
+        assert _first(database, row) in ((3, 5), (3, 6))
+
+
+def _first(database: Engine, row: Select[tuple[int, int]]) -> tuple[int, int]:
+    with database.connect() as connection:
+        visits, uses = connection.execute(row).one()
+    return visits, uses
 
 
 def test_a_port_that_workers_answer_on_is_taken(home: Path, server: Server) -> None:

@@ -81,6 +81,26 @@ def test_several_processes_may_open_an_old_file_at_once(tmp_path: Path) -> None:
         engine.dispose()
 
 
+def test_links_of_schema_3_stay_open_and_have_no_terms(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    new = store.open_database(url)
+    later = ("password_hash", "max_visits", "rate_per_minute", "notice", "visits", "uses")
+    with new.begin() as connection:
+        for column in later:
+            connection.exec_driver_sql(f"ALTER TABLE shares DROP COLUMN {column}")
+        connection.exec_driver_sql("INSERT INTO shares VALUES ('0123456789ab', 'headlines', 1, 2, NULL)")
+        connection.exec_driver_sql("UPDATE schema_version SET version = 3")
+    new.dispose()
+
+    engine = store.open_database(url)
+    with engine.connect() as connection:
+        link = connection.execute(select(*(store.shares.c[column] for column in later))).one()
+        version = connection.scalar(select(store.schema.c.version))
+    engine.dispose()
+
+    assert (tuple(link), version) == ((None, None, None, "", 0, 0), store.SCHEMA_VERSION)
+
+
 def test_an_upgrade_that_is_cut_off_leaves_the_old_database(tmp_path: Path) -> None:
     url = old_file(tmp_path)
     with sqlite3.connect(tmp_path / "state.db") as connection:
