@@ -48,11 +48,11 @@ def server(browser: Browser, home: Path) -> Iterator[Server]:
         yield started
 
 
-def share(home: Path, url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def share(home: Path, url: str, *arguments: str, typed: str = "") -> "subprocess.CompletedProcess[str]":
     """Run `tidegate share` as the operator does, beside the running server."""
     command = [*TIDEGATE, "share", *arguments, "--home", str(home)]
     variables = environment() | {"TIDEGATE_PUBLIC_URL": url}
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=variables)
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60, env=variables, input=typed)
 
 
 def queued(home: Path, label: str) -> list[Any]:
@@ -193,6 +193,54 @@ def status_of(url: str, method: str, target: str, cookie: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
+
+
+def test_a_guarded_link_asks_for_its_password_shows_its_notice_and_says_when_it_is_used_up(
+    browser: Browser, server: Server, home: Path
+) -> None:
+    terms = ("--password", "--max-visits", "1", "--rate", "2", "--notice", "Public headlines only, please.")
+    made = share(home, server.url, "create", "headline-sentiment", *terms, typed="eight or more\n")
+    link = made.stdout.strip()
+    context, watch = watched(browser, server.url, width=390)
+    page = context.new_page()
+
+    page.goto(f"{server.url}/share/{link.partition('?share=')[2]}")
+    expect(page.locator("svg")).to_be_visible()
+    keep(page, "code-390-light")
+    page.get_by_role("link").click()
+    expect(page.get_by_text("Public headlines only, please.")).to_be_visible()
+    keep(page, "entrance-390-light")
+    page.get_by_label("Password").fill("eight or less")
+    page.get_by_role("button", name="Open the demo").click()
+    expect(page.get_by_text("This is not the password of this link")).to_be_visible()
+    assert [failure.partition("?")[0] for failure in watch.failures] == [f"401 {server.url}{DEMO}"]
+    assert len(watch.complaints) == 1  # of that answer
+    watch.failures.clear()
+    watch.complaints.clear()
+    page.get_by_label("Password").fill("eight or more")
+    page.get_by_role("button", name="Open the demo").click()
+
+    expect(page.get_by_role("note")).to_have_text("Public headlines only, please.")
+    assert page.url == f"{server.url}{DEMO}/"
+    classify(page, "the loss falls")
+    expect(page.locator(".tg-answer")).to_contain_text("negative")
+    expect(page.get_by_role("note")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    keep(page, "notice-390-light")
+    assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
+    page.get_by_role("button", name="shares fell after the warning").click()
+    expect(page.locator(".tg-answer")).to_contain_text("neutral")
+    page.get_by_role("button", name="Classify").click()
+    expect(page.get_by_text("takes 2 questions a minute")).to_be_visible()
+    keep(page, "rate-390-light")
+    context.close()
+
+    stranger, _ = watched(browser, server.url, width=390)
+    late = stranger.new_page()
+    late.goto(link)
+    expect(late.get_by_text("This share link may be opened once and has been")).to_be_visible()
+    keep(late, "full-390-light")
+    stranger.close()
 
 
 def test_without_a_link_or_with_a_forged_one_an_outsider_sees_words_not_a_demo(

@@ -179,8 +179,8 @@ def test_visits_uses_and_the_rate_of_a_link_are_counted_once_whichever_worker_an
 
 def _first(database: Engine, row: Select[tuple[int, int]]) -> tuple[int, int]:
     with database.connect() as connection:
-        visits, uses = connection.execute(row).one()
-    return visits, uses
+        found = connection.execute(row).one()
+    return found[0], found[1]
 
 
 def test_a_port_that_workers_answer_on_is_taken(home: Path, server: Server) -> None:
