@@ -3,7 +3,7 @@
 Before: `demos.guard` has judged the token; after: the demo's page, the pass in a cookie, no token in the address bar.
 A plain link leads straight in. One with a password, or one that may be opened so many times, shows a form first:
 programs that preview links in chats fetch them, and would otherwise be the visit. Who holds a pass is counted once.
-`/share/TOKEN` shows the QR code of the link, to hold up to a camera.
+`/share/MODEL?share=TOKEN` shows the QR code of the link, to hold up to a camera.
 """
 
 import asyncio

@@ -25,7 +25,7 @@ from demos.share import Share, ShareLinks
 from serving.root_path import below_root
 from tidegate.errors import Forbidden, RequestError, Unauthorized
 
-CODE = "/share/"  # before a token: the page with its QR code
+CODE = "/share/"  # before a model, with a token in the query, which no log keeps: the page with the link's QR code
 CACHE_SECONDS = 0.5
 POLICY_VIOLATION = 1008  # WebSocket close code, RFC 6455 section 7.4.1
 _MOST_CACHED = 1_024
@@ -74,7 +74,7 @@ class ShareGuard:
             return
         token = token_of(scope)
         if scope["type"] == "http" and below_root(scope).startswith(CODE):
-            await self._show_code(scope, receive, send)
+            await self._show_code(token, scope, receive, send)
         elif token is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -127,12 +127,13 @@ class ShareGuard:
         if self._meter is not None and method == "POST":
             self._meter.use(share)
 
-    async def _show_code(self, scope: Scope, receive: Receive, send: Send) -> None:
-        token = below_root(scope).removeprefix(CODE)
+    async def _show_code(self, token: Token | None, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            if scope["method"] not in ("GET", "HEAD"):
-                raise Forbidden("this page is only there to be looked at")
-            response = code_page(token, await self._admit(self._links.read, token), scope, self._public_url)
+            link = token.value if token is not None and token.from_query else ""
+            share = await self._admit(self._links.read, link)
+            if below_root(scope) != CODE + share.model or scope["method"] not in ("GET", "HEAD"):
+                raise Forbidden(f"this share link opens the demo of {share.model!r} and nothing else")
+            response = code_page(link, share, scope, self._public_url)
         except RequestError as error:
             response = refusal(error, scope)
         await response(scope, receive, send)

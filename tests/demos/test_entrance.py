@@ -227,7 +227,8 @@ def test_the_code_page_shows_the_link_as_svg_and_counts_no_visit(world: World) -
     _, token = world.links.create(MODEL, 3600, password=PASSWORD, notice="Only <b>public</b> texts")
 
     here, below = world.ask(
-        request(f"/share/{token}", accept=HTML), request(f"/share/{token}", root_path="/ml", scheme="https")
+        request(f"/share/{MODEL}?share={token}", accept=HTML),
+        request(f"/share/{MODEL}?share={token}", root_path="/ml", scheme="https"),
     )
 
     assert (here.status, here.header("cache-control"), here.header("referrer-policy")) == (
@@ -246,21 +247,26 @@ def test_the_code_page_shows_the_link_as_svg_and_counts_no_visit(world: World) -
 def test_the_code_page_of_a_link_that_does_not_hold_shows_none(world: World) -> None:
     world.links.revoke(world.share_id)
 
+    _, token = world.links.create(MODEL, 3600)
+
     replies = world.ask(
-        request(f"/share/{world.token}"),
+        request(f"/share/{MODEL}?share={world.token}"),
         request("/share/"),
-        request("/share/x"),
-        request(f"/share/{world.token}/../../metrics"),
-        request(f"/share/{world.cookie.split('=')[1]}"),
-        request(f"/share/{world.token}", "POST"),
+        request(f"/share/{MODEL}"),
+        request(f"/share/{MODEL}?share=x"),
+        request(f"/share/{MODEL}", cookie=world.cookie),
+        request(f"/share/{MODEL}?share={world.links.issue_pass(world.share_id)}"),
+        request(f"/share/other?share={token}"),
+        request(f"/share/{MODEL}/../../metrics?share={token}"),
+        request(f"/share/{MODEL}?share={token}", "POST"),
     )
 
-    assert [reply.status for reply in replies] == [403, 401, 401, 401, 401, 403]
+    assert [reply.status for reply in replies] == [403, 401, 401, 401, 401, 401, 403, 403, 403]
     assert not any(b"svg" in reply.body for reply in replies)
 
 
 def test_a_host_that_is_none_makes_no_link(world: World) -> None:
-    scope = request(f"/share/{world.token}")
+    scope = request(f"/share/{MODEL}?share={world.token}")
     scope["headers"] = [(b"host", b'evil"><script>')]
 
     [reply] = world.ask(scope)

@@ -64,7 +64,7 @@ def test_the_terms_of_a_link_are_kept_and_listed_with_what_its_visitors_did(home
 
     assert done.stdout.count("\n") == 1
     assert "\u2580" in done.stderr or "\u2588" in done.stderr  # half blocks and full ones
-    assert f"/share/{token}" in done.stderr
+    assert f"/share/sentiment?share={token}" in done.stderr
     assert (made["visits"], made["max_visits"], made["uses"], made["rate"]) == (1, 3, 7, 30)
     assert (made["password"], made["notice"]) == (True, "Nothing secret")
     assert "eight or more" not in done.stdout + done.stderr + str(made)

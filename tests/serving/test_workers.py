@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -177,10 +178,10 @@ def test_visits_uses_and_the_rate_of_a_link_are_counted_once_whichever_worker_an
         assert _first(database, row) in ((3, 5), (3, 6))
 
 
-def _first(database: Engine, row: Select[tuple[int, int]]) -> tuple[int, int]:
+def _first(database: Engine, row: Select[Any]) -> tuple[int, int]:
     with database.connect() as connection:
         found = connection.execute(row).one()
-    return found[0], found[1]
+    return int(found.visits), int(found.uses)
 
 
 def test_a_port_that_workers_answer_on_is_taken(home: Path, server: Server) -> None:

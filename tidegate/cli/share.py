@@ -73,7 +73,7 @@ def create(
 
             wait_for_interrupt()
         elif qr:
-            console.say(f"the code as a page: {base}/share/{token}")
+            console.say(f"the code as a page: {base}/share/{model}?share={token}")
 
 
 @share.command("list")
