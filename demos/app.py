@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -17,14 +18,16 @@ import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demos import document
+from demos.about import weaknesses
 from demos.answers import CLOSED_POLICY, SECURITY_HEADERS, refusal
-from demos.client import Client, Gateway
+from demos.client import Client
+from demos.gateway import Gateway
 from demos.page import build_page
-from demos.paths import PAGE, DemoPath, demo_path
+from demos.paths import PAGE, SCRIPT, DemoPath, demo_path
 from demos.theme import STYLESHEET, theme
 from serving.auth import SHARE_KEY
 from serving.body import decode_json, json_object
@@ -32,6 +35,7 @@ from serving.root_path import below_root
 from tidegate.errors import Forbidden, InvalidInput, ItemNotFound, ModelNotFound, PayloadTooLarge, TidegateError
 
 PREFIX = "/demo"
+_SCRIPT_FILE = Path(__file__).with_name("page.js")
 STREAM = "/gradio_api/queue/data"
 _QUESTION = ("data", "event_data", "fn_index", "session_hash", "trigger_id")  # what Gradio's frontend sends
 _MAX_SESSION_CHARS = 64
@@ -111,6 +115,8 @@ class Demos:
             await RedirectResponse(f"{path.model}/", 307, SECURITY_HEADERS)(scope, receive, send)
         elif path.rest == PAGE:
             await _serve_page(page.app, scope, receive, send)
+        elif path.rest == SCRIPT:
+            await FileResponse(_SCRIPT_FILE)(scope, receive, _with_headers(send))
         else:
             await page.app(scope, receive, _with_headers(send))
 
@@ -137,8 +143,8 @@ class Demos:
         return page
 
     async def _assemble(self, model: str) -> Page:
-        manifest = self._gateway.repository.get(model).manifest
-        blocks = build_page(manifest, Client(self._gateway, model))
+        served = self._gateway.repository.get(model)
+        blocks = build_page(served.manifest, Client(self._gateway, model), weaknesses(served.bundle))
         page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         gr.mount_gradio_app(
             page,

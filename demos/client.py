@@ -1,16 +1,18 @@
-"""What a demo page asks of the gateway: a prediction, and to take a correction.
+"""What a demo page asks of the gateway: predictions, explanations, what other versions say, and to take a correction.
 
-Serving's `Gateway` fits the protocols below; tests bring their own. Before: `demos.page` calls `ask` and
-`report`; after: the gateway's batcher and its `Monitor`. Errors become plain words here, in `explain`, because
-what a person at a demo can do about them differs from what a caller of the API can do.
+Before: `demos.page` and its sections call `Client`; after: the gateway's batcher and its `Monitor` (`demos.gateway`).
+Errors become plain words here, in `explain`, because what a person at a demo can do about them differs from what a
+caller of the API can do.
 """
 
 import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from demos.gateway import Gateway, ServedModel
+from demos.occlusion import MOST_CHARS, Explanation, split, weigh, without
+from serving.caller import ANYONE, LOW, Caller
 from tidegate.behaviour_file import keep
 from tidegate.bundle import Manifest
 from tidegate.errors import (
@@ -25,75 +27,11 @@ from tidegate.errors import (
     PredictionNotFound,
     TidegateError,
 )
-from tidegate.records import Monitor
-from tidegate.settings import Settings
 from tidegate.tasks import Answer
 
 MAX_COMMENT_CHARS = 1_000
-
-
-class Predictions(Protocol):
-    """The answers to the texts of one request, in their order."""
-
-    @property
-    def answers(self) -> Sequence[Answer]:
-        """One answer a text."""
-        ...
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """One prediction id a text."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """Version of the bundle that answered."""
-        ...
-
-    @property
-    def variant(self) -> str:
-        """Its variant."""
-        ...
-
-
-class ServedModel(Protocol):
-    """A model that answers."""
-
-    @property
-    def manifest(self) -> Manifest:
-        """The manifest of the version that answers."""
-        ...
-
-    async def predict(self, texts: Sequence[str]) -> Predictions:
-        """Answer texts, through the batcher that the API uses."""
-        ...
-
-
-class Repository(Protocol):
-    """The models that are served."""
-
-    def get(self, name: str) -> ServedModel:
-        """The served model of that name, or `ModelNotFound`."""
-        ...
-
-
-class Gateway(Protocol):
-    """The part of `serving`'s gateway that demos use."""
-
-    @property
-    def repository(self) -> Repository:
-        """The models that are served."""
-        ...
-
-    @property
-    def settings(self) -> Settings:
-        """The limits that hold for the API too."""
-        ...
-
-    @property
-    def monitor(self) -> Monitor:
-        """Where corrections go; its calls block."""
-        ...
+# Whoever sends a list waits behind those who ask one text.
+_LIST = Caller("demo list", LOW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +51,24 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one version says of a text.
+
+    Attributes:
+        role: champion, canary or shadow.
+        fault: why it says nothing; empty where it does.
+        seconds: from asking to answer, last in line.
+    """
+
+    role: str
+    manifest: Manifest
+    variant: str
+    answer: Answer | None
+    seconds: float
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """Asks one model of a gateway."""
 
@@ -126,13 +82,43 @@ class Client:
             InvalidInput: the text is blank, too long, or no text.
             RequestError: what the gateway raises when it cannot answer now.
         """
-        if not text.strip():
-            raise InvalidInput("there is no text yet; write one, or choose an example")
-        _check(text, "text", self.gateway.settings.max_text_chars)
-        started = time.perf_counter()
-        predictions = await self.gateway.repository.get(self.model).predict([text])
-        seconds = time.perf_counter() - started
-        return Reply(predictions.ids[0], predictions.answers[0], predictions.version, predictions.variant, seconds)
+        self._check_text(text)
+        [reply] = await self._predict([text], ANYONE)
+        return reply
+
+    async def ask_list(self, texts: Sequence[str]) -> list[Reply]:
+        """Classify several texts, behind those who ask one; raises what `ask` raises, for all of them."""
+        return await self._predict(texts, _LIST)
+
+    async def ask_versions(self, text: str) -> list[Opinion]:
+        """What every version that is served now says of a text: champion, canary, shadow. Nothing is recorded.
+
+        Raises what `ask` raises before anything was asked; a version that fails says so in its opinion.
+        """
+        self._check_text(text)
+        rollout = self.gateway.repository.rollout(self.model)
+        roles = {"champion": rollout.champion, "canary": rollout.canary, "shadow": rollout.shadow}
+        return list(await asyncio.gather(*(_opinion(role, one, text) for role, one in roles.items() if one)))
+
+    async def weigh_words(self, text: str) -> Explanation:
+        """How much each word of a text speaks for the model's best label; at most `MOST_PARTS` + 1 runs, last in line.
+
+        Raises:
+            InvalidInput: what `ask` refuses, a text that is too long to explain, or a single word.
+            RequestError: what the gateway raises when it cannot answer now.
+        """
+        self._check_text(text)
+        if len(text) > MOST_CHARS:
+            raise InvalidInput(f"the text has {len(text):,} characters; up to {MOST_CHARS:,} are explained")
+        parts = split(text)
+        if len(parts) < 2:
+            raise InvalidInput("this is a single word, and without it nothing is left to ask; write a longer text")
+        model = self.gateway.repository.get(self.model)
+        answers = await model.compare([text, *(without(text, part) for part in parts)])
+        whole, *rest = [answer.scores for answer in answers if isinstance(answer, Answer)]
+        best = whole.index(max(whole))
+        pieces = weigh(text, parts, whole[best], [scores[best] for scores in rest])
+        return Explanation(model.manifest.labels[best], whole[best], pieces)
 
     async def report(self, prediction_id: str, label: str, comment: str) -> str:
         """Hand in the right label of a prediction and return the id of its relabel item.
@@ -159,6 +145,29 @@ class Client:
         _check(note, "comment", MAX_COMMENT_CHARS)
         manifest = self.gateway.repository.get(self.model).manifest
         return await asyncio.to_thread(keep, self.gateway.settings, manifest, text, label, note.strip())
+
+    def _check_text(self, text: str) -> None:
+        if not text.strip():
+            raise InvalidInput("there is no text yet; write one, or choose an example")
+        _check(text, "text", self.gateway.settings.max_text_chars)
+
+    async def _predict(self, texts: Sequence[str], caller: Caller) -> list[Reply]:
+        started = time.perf_counter()
+        answered = await self.gateway.repository.get(self.model).predict(texts, caller=caller)
+        seconds = time.perf_counter() - started
+        pairs = zip(answered.ids, answered.answers, strict=True)
+        return [Reply(one, answer, answered.version, answered.variant, seconds) for one, answer in pairs]
+
+
+async def _opinion(role: str, model: ServedModel, text: str) -> Opinion:
+    started = time.perf_counter()
+    try:
+        [answer] = await model.compare([text])
+    except TidegateError as error:
+        return Opinion(role, model.manifest, model.variant, None, 0.0, explain(error))
+    if not isinstance(answer, Answer):
+        return Opinion(role, model.manifest, model.variant, None, 0.0, "This version answers another task.")
+    return Opinion(role, model.manifest, model.variant, answer, time.perf_counter() - started)
 
 
 def _check(text: str, name: str, max_chars: int) -> None:

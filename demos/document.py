@@ -1,8 +1,8 @@
 """Gradio's page as it leaves us: without its links to the outside, under a policy that names each script.
 
 Gradio renders the HTML per request; `tidy` takes out what points at other servers or at the root of ours
-(preview images, a manifest, its handle), adds our icon and language; `noted` puts a share link's notice above it;
-`policy` then allows exactly the inline
+(preview images, a manifest, its handle), adds our icon and script (`page.js`); `noted` puts a share link's notice above
+it; `policy` then allows exactly the inline
 scripts that are left, by their hashes, and otherwise only what this server itself serves.
 Source: CSP Level 3, section 2.3.1 (hash sources); Gradio 6.31 `templates/frontend/index.html`.
 """
@@ -18,6 +18,7 @@ _ICON = (
     "stroke-width='3' stroke-linecap='round'/%3E%3C/svg%3E"
 )
 _HEAD = f'<head><link rel="icon" href="{_ICON}"><meta name="robots" content="noindex">'
+_SCRIPT = '<script type="module" src="./page.js"></script>'
 _FOREIGN_META = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>')
 _MANIFEST = re.compile(r'<link\s+rel="manifest"[^>]*>')
 _BODY = re.compile(r"<body[^>]*>")
@@ -44,7 +45,7 @@ _POLICY = "; ".join(
 
 def tidy(html: str) -> str:
     """The page without what would send a browser elsewhere."""
-    return _MANIFEST.sub("", _FOREIGN_META.sub("", html)).replace("<head>", _HEAD, 1)
+    return _MANIFEST.sub("", _FOREIGN_META.sub("", html)).replace("<head>", _HEAD + _SCRIPT, 1)
 
 
 def noted(html: str, notice: str) -> str:

@@ -16,12 +16,12 @@ MOST_BARS = 8
 
 def header(manifest: Manifest) -> str:
     """Name, purpose, and what is known about how often it is right."""
-    facts = [f"{len(manifest.labels)} labels: {', '.join(map(_text, manifest.labels[:12]))}", *_evidence(manifest)]
+    facts = [f"{len(manifest.labels)} labels: {', '.join(map(escaped, manifest.labels[:12]))}", *_evidence(manifest)]
     items = "".join(f"<li>{fact}</li>" for fact in facts)
     badge = '<span class="tg-badge">synthetic data</span>' if is_synthetic(manifest) else ""
     return (
-        f'<div class="tg-header"><p class="tg-kicker">Text classification{badge}</p><h1>{_text(title(manifest))}</h1>'
-        f'<p class="tg-lead">{_text(purpose(manifest))}</p><ul class="tg-facts">{items}</ul></div>'
+        f'<div class="tg-header"><p class="tg-kicker">Text classification{badge}</p><h1>{escaped(title(manifest))}</h1>'
+        f'<p class="tg-lead">{escaped(purpose(manifest))}</p><ul class="tg-facts">{items}</ul></div>'
     )
 
 
@@ -46,9 +46,9 @@ def threshold_note(manifest: Manifest) -> str:
     post = manifest.postprocessing
     if post.threshold is None:
         return ""
-    instead = f"says <em>{_text(post.fallback_label)}</em> instead" if post.fallback_label else "marks it as unsure"
+    instead = f"says <em>{escaped(post.fallback_label)}</em> instead" if post.fallback_label else "marks it as unsure"
     return (
-        f'<div class="tg-note">Below {_round_percent(post.threshold)} for its best label this model abstains: '
+        f'<div class="tg-note">Below {round_percent(post.threshold)} for its best label this model abstains: '
         f"it {instead}. The line across the bars marks that threshold.</div>"
     )
 
@@ -60,22 +60,22 @@ def waiting() -> str:
 
 def problem(message: str) -> str:
     """The place of the answer when there is none to give."""
-    return f'<div class="tg-problem" role="alert"><p><strong>No answer.</strong> {_text(message)}</p></div>'
+    return f'<div class="tg-problem" role="alert"><p><strong>No answer.</strong> {escaped(message)}</p></div>'
 
 
 def notice(message: str, *, good: bool) -> str:
     """What became of a report."""
     kind = "tg-thanks" if good else "tg-problem"
-    return f'<div class="{kind}" role="status"><p>{_text(message)}</p></div>'
+    return f'<div class="{kind}" role="status"><p>{escaped(message)}</p></div>'
 
 
 def result(reply: Reply, manifest: Manifest) -> str:
     """The answer, a bar for each label, and the small print."""
     answer = reply.answer
-    said, share = ("Abstained", "") if answer.abstained else ("Answer", f" <span>{_percent(answer.score)}</span>")
+    said, share = ("Abstained", "") if answer.abstained else ("Answer", f" <span>{percent(answer.score)}</span>")
     return (
         f'<div class="tg-result"><p class="tg-kicker">{said}</p>'
-        f'<p class="tg-answer">{_text(answer.label)}{share}</p>'
+        f'<p class="tg-answer">{escaped(answer.label)}{share}</p>'
         f"{_why_abstained(reply, manifest)}{_bars(reply, manifest)}{_small_print(reply)}</div>"
     )
 
@@ -86,8 +86,8 @@ def _why_abstained(reply: Reply, manifest: Manifest) -> str:
         return ""
     best = manifest.labels[reply.answer.scores.index(reply.answer.score)]
     return (
-        f'<p class="tg-why">Its best guess, <em>{_text(best)}</em>, reaches {_percent(reply.answer.score)}. '
-        f"It takes {_round_percent(threshold)} for this model to commit itself.</p>"
+        f'<p class="tg-why">Its best guess, <em>{escaped(best)}</em>, reaches {percent(reply.answer.score)}. '
+        f"It takes {round_percent(threshold)} for this model to commit itself.</p>"
     )
 
 
@@ -105,14 +105,14 @@ def _bars(reply: Reply, manifest: Manifest) -> str:
 def _bar(label: str, score: float, threshold: float | None, *, best: bool) -> str:
     tick = f'<i style="left:{threshold:.1%}"></i>' if threshold is not None else ""
     return (
-        f'<li class="{"tg-best" if best else ""}"><span class="tg-name">{_text(label)}</span>'
-        f'<span class="tg-share">{_percent(score)}</span>'
+        f'<li class="{"tg-best" if best else ""}"><span class="tg-name">{escaped(label)}</span>'
+        f'<span class="tg-share">{percent(score)}</span>'
         f'<span class="tg-track"><b style="width:{score:.2%}"></b>{tick}</span></li>'
     )
 
 
 def _small_print(reply: Reply) -> str:
-    parts = (f"{_milliseconds(reply.seconds)}&thinsp;ms", f"version {reply.version}", _text(reply.variant))
+    parts = (f"{milliseconds(reply.seconds)}&thinsp;ms", f"version {reply.version}", escaped(reply.variant))
     return f'<p class="tg-small">{" &middot; ".join(parts)}</p>'
 
 
@@ -121,12 +121,12 @@ def _evidence(manifest: Manifest) -> Sequence[str]:
     for entry in manifest.evidence:
         if entry.variant == manifest.chosen:
             low, high = entry.accuracy_interval
-            text = f"Right on {_percent(entry.accuracy)} of {entry.rows:,} evaluation texts"
+            text = f"Right on {percent(entry.accuracy)} of {entry.rows:,} evaluation texts"
             return [f"{text} (95&thinsp;% interval {low * 100:.0f}&ndash;{high * 100:.0f})"]
     return []
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """A share in [0, 1] with one decimal, never rounded up to certainty or down to impossibility."""
     shown = f"{share * 100:.1f}"
     if shown == "100.0" and share < 1:
@@ -136,15 +136,16 @@ def _percent(share: float) -> str:
     return f"{shown}&thinsp;%"
 
 
-def _round_percent(share: float) -> str:
+def round_percent(share: float) -> str:
     """A share that someone set, without digits that say nothing: 60 %, 62.5 %."""
     return f"{round(share * 100, 1):g}&thinsp;%"
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
+    """Seconds in milliseconds, with a decimal where it says something."""
     return f"{seconds * 1e3:.0f}" if seconds >= 0.01 else f"{seconds * 1e3:.1f}"
 
 
-def _text(value: str | None) -> str:
+def escaped(value: str | None) -> str:
     """Escaped, on one line: a blank line inside would let Markdown read what follows."""
     return escape(" ".join((value or "").split()))

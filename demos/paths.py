@@ -16,6 +16,7 @@ _READ = re.compile(
     rf"""
       /                                                         # the page
     | /theme\.css
+    | /page\.js                                                 # ours (demos.app)
     | /assets/{_FILE}\.(?:js|css|svg|woff2|woff|ttf)            # Gradio's built frontend, names carry hashes
     | /static/fonts/[A-Za-z0-9]+/{_FILE}\.woff2
     | /static/js/iframeResizer\.contentWindow\.min\.js
@@ -26,6 +27,7 @@ _READ = re.compile(
 )
 _WRITE = re.compile(r"/gradio_api/queue/join")  # questions
 PAGE = "/"
+SCRIPT = "/page.js"
 
 
 @dataclass(frozen=True, slots=True)

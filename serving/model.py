@@ -123,6 +123,11 @@ class ServedModel:
         return self.engine.bundle.manifest
 
     @property
+    def variant(self) -> str:
+        """Name of the variant that answers."""
+        return self.engine.variant.name
+
+    @property
     def stuck(self) -> bool:
         """Whether it has stopped answering."""
         return self._batcher.stuck or self._tensors.longest_run_seconds > self._settings.run_seconds

@@ -108,6 +108,10 @@ class Settings(BaseModel):
     )
     drain_seconds: float = Field(10.0, ge=0, description="How long shutdown waits for requests in flight.")
 
+    demo_explanations: bool = Field(
+        True, description="Demo pages explain answers by asking without each word: up to 49 runs a click, last in line."
+    )
+
     log_format: Literal["text", "json"] = Field(
         "text", description="Form of the log on stderr: lines for people, or one JSON object a line for programs."
     )

@@ -20,6 +20,7 @@ from demos.app import mount_demos
 from demos.guard import ShareGuard
 from demos.meter import ShareMeter
 from demos.share import ShareLinks
+from serving.caller import ANYONE, Caller
 from tests import bundles
 from tidegate.bundle import Bundle, Manifest
 from tidegate.bundle_store import BundleStore
@@ -49,25 +50,55 @@ class EngineModel:
 
     def __init__(self, bundle: Bundle, monitor: "TableMonitor") -> None:
         self.raises: TidegateError | None = None
+        self.compared: list[int] = []
+        self.callers: list[Caller] = []
         self._engine = Engine.open(bundle, choose("cpu", []))
         self._monitor = monitor
+
+    @property
+    def bundle(self) -> Bundle:
+        """What it serves."""
+        return self._engine.bundle
 
     @property
     def manifest(self) -> Manifest:
         """The manifest of its bundle."""
         return self._engine.bundle.manifest
 
-    async def predict(self, texts: Sequence[str]) -> Predictions:
-        """Answer in the calling thread; the toys take microseconds."""
+    @property
+    def variant(self) -> str:
+        """The variant that answers."""
+        return self._engine.variant.name
+
+    async def compare(self, texts: Sequence[str]) -> Sequence[Answer]:
+        """Answer in the calling thread, with nothing kept."""
         if self.raises is not None:
             raise self.raises
-        manifest = self._engine.bundle.manifest
+        self.compared.append(len(texts))
+        manifest = self.manifest
         rows = self._engine.classify(texts)
-        answers = [decide(list(map(float, row)), manifest.labels, manifest.postprocessing) for row in rows]
+        return [decide(list(map(float, row)), manifest.labels, manifest.postprocessing) for row in rows]
+
+    async def predict(
+        self, texts: Sequence[str], deadline_seconds: float | None = None, caller: Caller = ANYONE
+    ) -> Predictions:
+        """Answer in the calling thread; the toys take microseconds."""
+        answers = await self.compare(texts)
+        self.callers.append(self.compared.pop() and caller)
+        manifest = self.manifest
         ids = [uuid.uuid4().hex for _ in texts]
         for prediction_id, text, answer in zip(ids, texts, answers, strict=True):
             self._monitor.served[prediction_id] = (manifest.name, manifest.version, text, answer, manifest.labels)
-        return Predictions(answers, ids, manifest.version, self._engine.variant.name)
+        return Predictions(answers, ids, manifest.version, self.variant)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Who answers whom."""
+
+    champion: EngineModel
+    canary: EngineModel | None = None
+    shadow: EngineModel | None = None
 
 
 class Models:
@@ -75,12 +106,17 @@ class Models:
 
     def __init__(self, models: dict[str, EngineModel]) -> None:
         self.by_name = models
+        self.shadows: dict[str, EngineModel] = {}
 
     def get(self, name: str) -> EngineModel:
         """The model, or `ModelNotFound`."""
         if name not in self.by_name:
             raise ModelNotFound(f"no model named {name!r} is served")
         return self.by_name[name]
+
+    def rollout(self, name: str) -> Rollout:
+        """The versions of the model."""
+        return Rollout(self.get(name), shadow=self.shadows.get(name))
 
 
 class TableMonitor:

@@ -1,0 +1,60 @@
+"""What every section of a demo page uses: HTML through the sanitizer, events with limits, plain words for failures.
+
+Before: `demos.page` and its sections; after: Gradio. Every function is private to the page: no public API name.
+"""
+
+import logging
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import gradio as gr
+
+from demos.client import explain
+from tidegate.errors import InferenceFailed, TidegateError
+
+MAX_AT_ONCE = 32  # questions in flight per demo; the batcher behind answers them together
+MAX_LONG_AT_ONCE = 4  # lists and explanations in flight per demo: each is worth many questions
+
+_log = logging.getLogger(__name__)
+
+Updates = tuple[Any, ...]
+Event = Callable[..., Awaitable[Updates]] | Callable[..., AsyncIterator[Updates]]
+
+
+def html(content: str, *, visible: bool = True) -> gr.Markdown:
+    """HTML through the Markdown sanitizer; `$` is money here, not mathematics."""
+    return gr.Markdown(content, visible=visible, latex_delimiters=[], padding=False)
+
+
+def on(
+    triggers: list[Any],
+    fn: Event,
+    inputs: list[Any],
+    outputs: list[Any],
+    progress_on: gr.Markdown,
+    *,
+    long: bool = False,
+) -> None:
+    """Connect an event; the short ones of a page share one concurrency limit, and so do the long ones."""
+    gr.on(
+        triggers,
+        fn,
+        inputs,
+        outputs,
+        api_visibility="private",
+        show_progress="minimal",
+        show_progress_on=progress_on,
+        concurrency_id="long" if long else "page",
+        concurrency_limit=MAX_LONG_AT_ONCE if long else MAX_AT_ONCE,
+    )
+
+
+def explained(error: Exception) -> str:
+    """Plain words for the visitor; a failure that nobody foresaw goes to the log, without the text."""
+    if isinstance(error, TidegateError):
+        return explain(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+    _log.error("a demo event failed with %s at %s", type(error).__name__, where)
+    return explain(InferenceFailed("unforeseen"))
