@@ -49,13 +49,15 @@ def _does(manifest: Manifest) -> Iterator[str]:
         yield f"Abstains where its best label stays below {round_percent(post.threshold)}: it {instead}."
     evidence = _evidence(manifest)
     if evidence is not None and evidence.rows:
-        yield f"Was right on {percent(evidence.accuracy)} of {evidence.rows:,} texts that it had not learned from."
+        yield f"Was checked on {evidence.rows:,} texts that it had not learned from."
 
 
 def _does_not(manifest: Manifest, failed_tests: Sequence[str]) -> Iterator[str]:
     if manifest.embedding is None:
         yield "It knows no other labels: a text that fits none of them gets one all the same, often with confidence."
-        yield "Its percentages say how sure it is, not that it is right."
+        evidence = _evidence(manifest)
+        wrong = f": of those texts it got {percent(1 - evidence.accuracy)} wrong" if evidence and evidence.rows else ""
+        yield f"Its percentages say how sure it is, not that it is right{wrong}."
     preprocessing = manifest.preprocessing
     if isinstance(preprocessing, TokenizerPreprocessing):
         words = round(preprocessing.max_tokens * WORDS_PER_TOKEN)

@@ -88,5 +88,5 @@ def build_many(client: Client) -> None:
         shown = html("")
         download_content = gr.Textbox(visible="hidden", elem_classes="tg-download-content")
         download = gr.Button("Download as CSV", visible=False, elem_classes=["tg-send", "tg-download"])
-    on([content.input], lists.read_file, [content], [lines, column, note], note)
+    on([content.change], lists.read_file, [content], [lines, column, note], note)
     on([go.click], lists.answer, [lines, content, column], [shown, download_content, download], shown, long=True)

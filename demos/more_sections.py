@@ -10,7 +10,7 @@ import gradio as gr
 
 from demos import markup, results, snippets
 from demos.client import Client
-from demos.wiring import Updates, explained, html, on
+from demos.wiring import explained, html, on
 from serving.auth import PRINCIPAL, SHARE_KEY
 
 KEYLESS = "This server asks for no key."
@@ -24,16 +24,16 @@ class More:
     client: Client
     sample: str
 
-    async def compare(self, text: str) -> Updates:
-        """Updates for: the versions."""
+    async def compare(self, text: str) -> str:
+        """What each version says."""
         try:
-            return (results.opinions(await self.client.ask_versions(text)),)
+            return results.opinions(await self.client.ask_versions(text))
         except Exception as error:
-            return (markup.problem(explained(error)),)
+            return markup.problem(explained(error))
 
-    async def show_code(self, text: str, request: gr.Request) -> Updates:
-        """Updates for: the programs."""
-        return (self.programs(text, request),)
+    async def show_code(self, text: str, request: gr.Request) -> str:
+        """The programs, as an event."""
+        return self.programs(text, request)
 
     def programs(self, text: str, request: gr.Request) -> str:
         """The programs that ask for this text; for a sample where there is none yet."""

@@ -16,7 +16,7 @@ from demos.client import Client
 from demos.many_section import build_many
 from demos.more_sections import More, build_code, build_versions
 from demos.report_section import build_report, cleared, may_annotate, wire_report
-from demos.wiring import MAX_AT_ONCE, Updates, explained, html, on
+from demos.wiring import MAX_AT_ONCE, Update, Updates, explained, html, on
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
@@ -58,13 +58,13 @@ class Answerer:
 
         return answer
 
-    async def weigh(self, asked: str) -> Updates:
-        """Updates for: explanation."""
+    async def weigh(self, asked: str) -> Update:
+        """The update of the explanation."""
         try:
             shown = highlights.explanation(await self.client.weigh_words(asked))
         except Exception as error:
             shown = markup.problem(explained(error))
-        return (gr.update(value=shown, visible=True),)
+        return gr.update(value=shown, visible=True)
 
 
 def build_page(manifest: Manifest, client: Client, failed_tests: Sequence[str] = ()) -> gr.Blocks:

@@ -18,8 +18,9 @@ MAX_LONG_AT_ONCE = 4  # lists and explanations in flight per demo: each is worth
 
 _log = logging.getLogger(__name__)
 
-Updates = tuple[Any, ...]
-Event = Callable[..., Awaitable[Updates]] | Callable[..., AsyncIterator[Updates]]
+Update = Any  # of one output: a value, or what `gr.update` makes; Gradio takes no tuple of one
+Updates = tuple[Update, ...]
+Event = Callable[..., Awaitable[Update]] | Callable[..., AsyncIterator[Updates]]
 
 
 def html(content: str, *, visible: bool = True) -> gr.Markdown:

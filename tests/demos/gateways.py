@@ -211,7 +211,7 @@ class House:
             return list(connection.execute(select(relabel_items)).all())
 
 
-def build_house(home: Path) -> House:
+def build_house(home: Path, settings: Settings = SETTINGS) -> House:
     """`headline-sentiment` (abstains below 0.6) and `other`, with API routes beside them, behind the guard."""
     store = BundleStore(home / "bundles")
     database = open_database(f"sqlite:///{home / 'state.db'}")
@@ -221,7 +221,7 @@ def build_house(home: Path) -> House:
         "other": bundles.wordpieces(store, "other"),
     }
     gateway = Gateway(
-        Models({name: EngineModel(bundle, monitor) for name, bundle in served.items()}), monitor, SETTINGS
+        Models({name: EngineModel(bundle, monitor) for name, bundle in served.items()}), monitor, settings
     )
     app = FastAPI()
 

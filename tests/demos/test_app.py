@@ -10,13 +10,16 @@ import pytest
 
 from demos import document
 from demos.entrance import COOKIE
+from serving.caller import LOW
 from tests.demos.asgi import Live, request, started
-from tests.demos.gateways import House, build_house
+from tests.demos.gateways import SETTINGS, House, build_house
 from tests.demos.hostile import CLOSED, DEMO
 from tidegate.errors import Overloaded
 
 MODEL = "headline-sentiment"
 TEXT = "profit rises on strong sales"
+# Numbers of the page's events, in the order in which it connects them.
+READ_FILE, MANY, VERSIONS, PROGRAMS, ANSWER, SAMPLE, REPORT, WEIGH = 0, 1, 2, 3, 4, 6, 8, 10
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +160,9 @@ def fresh(tmp_path: Path) -> House:
 
 
 def test_an_answer_and_a_correction_travel_through_the_page(fresh: House) -> None:
-    answered = ask(fresh, 0, [TEXT])["output"]["data"]
+    answered = ask(fresh, ANSWER, [TEXT])["output"]["data"]
     prediction_id = answered[1]
-    reported = ask(fresh, 4, [prediction_id, "neutral", "only expected"])["output"]["data"]
+    reported = ask(fresh, REPORT, [prediction_id, "neutral", "only expected"])["output"]["data"]
 
     assert said(answered[0]) == "positive"
     assert answered[2]["visible"] is True
@@ -170,7 +173,7 @@ def test_an_answer_and_a_correction_travel_through_the_page(fresh: House) -> Non
 
 
 def test_a_sample_fills_the_text_and_is_answered(fresh: House) -> None:
-    answered = ask(fresh, 2, [])["output"]["data"]
+    answered = ask(fresh, SAMPLE, [])["output"]["data"]
 
     assert answered[0] == "shares fell after the warning"
     assert said(answered[1]) == "neutral"
@@ -179,7 +182,7 @@ def test_a_sample_fills_the_text_and_is_answered(fresh: House) -> None:
 def test_a_visitor_with_a_link_is_answered_too(fresh: House) -> None:
     visitor = fresh.links.issue_pass(fresh.links.create(MODEL, 60)[0])
 
-    assert said(ask(fresh, 0, [TEXT], cookie=f"{COOKIE}={visitor}")["output"]["data"][0]) == "positive"
+    assert said(ask(fresh, ANSWER, [TEXT], cookie=f"{COOKIE}={visitor}")["output"]["data"][0]) == "positive"
 
 
 def test_the_notice_of_a_link_stands_above_the_page_for_its_visitors_alone(fresh: House) -> None:
@@ -194,9 +197,105 @@ def test_the_notice_of_a_link_stands_above_the_page_for_its_visitors_alone(fresh
     assert b"Nothing" not in operator.body
 
 
+def test_words_are_weighed_and_nothing_of_it_is_kept(fresh: House) -> None:
+    weighed = ask(fresh, WEIGH, ["profit rises although the weather turned"])["output"]["data"]
+
+    assert "For it: <em>profit</em>" in weighed[0]["value"]
+    assert fresh.gateway.repository.get(MODEL).compared == [7]
+    assert fresh.gateway.monitor.served == {}
+
+
+def test_explanations_can_be_switched_off(tmp_path: Path) -> None:
+    house = build_house(tmp_path, SETTINGS.model_copy(update={"demo_explanations": False}))
+
+    with started(house.app) as live:
+        [page] = live.send(request(f"{DEMO}/"))
+        refused = live.send(
+            request(
+                f"{DEMO}/gradio_api/queue/join",
+                "POST",
+                body=orjson.dumps({"data": [TEXT], "fn_index": WEIGH, "session_hash": "s", "trigger_id": 1}),
+            )
+        )
+
+    assert len(config(page.body.decode())["dependencies"]) == WEIGH
+    assert refused[0].status == 422
+    assert ask(house, ANSWER, [TEXT])["output"]["data"][9]["visible"] is False
+
+
+def test_the_versions_that_are_served_are_shown_side_by_side(fresh: House) -> None:
+    models = fresh.gateway.repository
+    models.shadows[MODEL] = models.get("other")
+
+    both = ask(fresh, VERSIONS, [TEXT])["output"]["data"][0]
+    models.get("other").raises = Overloaded("full", retry_after_seconds=2)
+    one = ask(fresh, VERSIONS, [TEXT], session="s2")["output"]["data"][0]
+
+    assert "The versions agree" in both
+    assert "champion" in both
+    assert "shadow" in both
+    assert "Not every version could answer" in one
+    assert "Try again in 2 s" in one
+    assert fresh.gateway.monitor.served == {}
+
+
+def test_a_single_version_has_nothing_to_stand_beside(fresh: House) -> None:
+    assert "Only one version is served now" in ask(fresh, VERSIONS, [TEXT])["output"]["data"][0]
+
+
+def test_pasted_lines_are_answered_behind_everybody_else(fresh: House) -> None:
+    shown, written, button = ask(fresh, MANY, [f"{TEXT}\n\nshares fell", "", None])["output"]["data"]
+
+    assert "2 answered: 1 positive, 1 abstained" in shown
+    assert written.splitlines()[1].startswith(f"1,{TEXT},positive,")
+    assert button["visible"] is True
+    assert [caller.priority for caller in fresh.gateway.repository.get(MODEL).callers] == [LOW]
+    assert len(fresh.gateway.monitor.served) == 2
+
+
+def test_a_file_is_read_its_column_chosen_and_its_bad_rows_named(fresh: House) -> None:
+    content = f"id,headline\n1,{TEXT}\n2,\n3,=cmd\n4,a,b\n"
+
+    lines, column, note = ask(fresh, READ_FILE, [content])["output"]["data"]
+    shown, written, _ = ask(fresh, MANY, ["", content, "headline"], session="s2")["output"]["data"]
+    nope = ask(fresh, MANY, ["", content, "nope"], session="s3")["output"]["data"]
+
+    assert (lines["visible"], column["value"]) == (False, "headline")
+    assert "4 rows; columns: id, headline" in note["value"]
+    assert "row 3: no text" in shown
+    assert "row 5: 3 cells where the first line has 2" in shown
+    assert "4,'=cmd," in written
+    assert "choose one of: id, headline" in nope[0]
+    assert nope[2]["visible"] is False
+
+
+def test_a_list_that_the_gateway_refuses_says_so_for_each_row(fresh: House) -> None:
+    fresh.gateway.repository.get(MODEL).raises = Overloaded("4096 texts wait", retry_after_seconds=2)
+
+    shown, written, _ = ask(fresh, MANY, ["a\nb", "", None])["output"]["data"]
+
+    assert "2 without an answer" in shown
+    assert "row 2: Many people are asking at once. Try again in 2 s." in shown
+    assert written.count("Many people are asking") == 2
+
+
+def test_programs_carry_the_text_the_address_and_for_visitors_a_key(fresh: House) -> None:
+    token = fresh.links.issue_pass(fresh.links.create(MODEL, 60)[0])
+
+    [plain] = ask(fresh, PROGRAMS, ["it's <b>"])["output"]["data"]
+    [visitor] = ask(fresh, PROGRAMS, [""], session="s2", cookie=f"{COOKIE}={token}")["output"]["data"]
+
+    assert f"http://demo.test/models/{MODEL}/predict" in plain
+    assert "it&#x27;s" in plain or "it's" in plain
+    assert "<b>" not in plain
+    assert "TIDEGATE_API_KEY" not in plain
+    assert "TIDEGATE_API_KEY" in visitor
+    assert TEXT in visitor
+
+
 @pytest.mark.parametrize("text", ["", "   "])
 def test_a_blank_text_is_explained_where_the_answer_would_be(fresh: House, text: str) -> None:
-    data = ask(fresh, 0, [text])["output"]["data"]
+    data = ask(fresh, ANSWER, [text])["output"]["data"]
 
     assert "There is no text yet" in data[0]
     assert data[1] == ""
@@ -206,14 +305,14 @@ def test_a_blank_text_is_explained_where_the_answer_would_be(fresh: House, text:
 def test_an_overloaded_gateway_is_explained_in_plain_words(fresh: House) -> None:
     fresh.gateway.repository.get(MODEL).raises = Overloaded("4096 texts wait", retry_after_seconds=2)
 
-    data = ask(fresh, 0, [TEXT])["output"]["data"]
+    data = ask(fresh, ANSWER, [TEXT])["output"]["data"]
 
     assert "Many people are asking at once. Try again in 2 s." in data[0]
 
 
 def test_a_correction_without_a_label_or_for_an_unknown_prediction_is_explained(fresh: House) -> None:
-    no_label = ask(fresh, 4, ["x", None, ""])["output"]["data"][1]["value"]
-    unknown = ask(fresh, 4, ["x", "neutral", ""], session="s2")["output"]["data"][1]["value"]
+    no_label = ask(fresh, REPORT, ["x", None, ""])["output"]["data"][1]["value"]
+    unknown = ask(fresh, REPORT, ["x", "neutral", ""], session="s2")["output"]["data"][1]["value"]
 
     assert "Choose the right label first" in no_label
     assert "no longer kept" in unknown
@@ -251,10 +350,10 @@ def test_a_visitor_of_a_model_that_is_gone_learns_nothing_of_other_models(tmp_pa
 
 
 def test_a_blank_of_another_kind_is_explained_and_breaks_nothing(fresh: House) -> None:
-    answer = ask(fresh, 0, [None], session="forged")
+    answer = ask(fresh, ANSWER, [None], session="forged")
 
     assert "Something failed on our side" in answer["output"]["data"][0]
-    assert said(ask(fresh, 0, [TEXT], session="after")["output"]["data"][0]) == "positive"
+    assert said(ask(fresh, ANSWER, [TEXT], session="after")["output"]["data"][0]) == "positive"
 
 
 FORGED = [
@@ -268,7 +367,7 @@ FORGED = [
     {"data": {"0": "x"}},
     {"data": []},
     {"data": ["a", "b"]},
-    {"data": ["x", "no label of this model", ""], "fn_index": 4},
+    {"data": ["x", "no label of this model", ""], "fn_index": REPORT},
     {"data": [7]},
     {"data": [1e308]},
     {"data": [["nested"]]},

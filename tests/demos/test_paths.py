@@ -12,6 +12,7 @@ NEEDED = [
     ("GET", "/"),
     ("HEAD", "/"),
     ("GET", "/theme.css"),
+    ("GET", "/page.js"),
     ("GET", "/assets/index-DphvyggB.js"),
     ("GET", "/assets/Index--ZTB3667.js"),
     ("GET", "/assets/KaTeX_Main-Regular.woff2"),

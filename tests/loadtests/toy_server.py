@@ -64,8 +64,9 @@ class Toy:
             return refusal
         inputs = (await request.json())["inputs"]
         self.seen.append(inputs)
+        number = len(self.seen)
         queued = await self._work()
-        if self.spoil and len(self.seen) % self.spoil == 0:
+        if self.spoil and number % self.spoil == 0:
             return self.spoiled
         ranking = [{"label": label, "score": score} for label, score in zip(LABELS, (0.7, 0.2, 0.1), strict=True)]
         timing = f"queue;dur={queued * 1e3:.3f}, tokenize;dur=0.1, infer;dur={self.service_seconds * 1e3:.3f}"
