@@ -25,6 +25,7 @@ from demos import document
 from demos.about import weaknesses
 from demos.answers import CLOSED_POLICY, SECURITY_HEADERS, refusal
 from demos.client import Client
+from demos.embedding_page import build_embedding_page
 from demos.gateway import Gateway
 from demos.page import build_page
 from demos.paths import PAGE, SCRIPT, DemoPath, demo_path
@@ -127,8 +128,7 @@ class Demos:
             ModelNotFound: it is not served.
             NotReady: it is loading, or failed to.
         """
-        if self._gateway.repository.get(model).manifest.task == "embedding":
-            raise ModelNotFound(f"model {model!r} answers vectors, which no demo shows; ask it by the API")
+        self._gateway.repository.get(model)
         if model not in self._pages:
             async with self._building:
                 if model not in self._pages:
@@ -144,7 +144,11 @@ class Demos:
 
     async def _assemble(self, model: str) -> Page:
         served = self._gateway.repository.get(model)
-        blocks = build_page(served.manifest, Client(self._gateway, model), weaknesses(served.bundle))
+        client = Client(self._gateway, model)
+        if served.manifest.embedding is not None:
+            blocks = build_embedding_page(served.manifest, client)
+        else:
+            blocks = build_page(served.manifest, client, weaknesses(served.bundle))
         page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
         gr.mount_gradio_app(
             page,

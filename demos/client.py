@@ -6,6 +6,8 @@ caller of the API can do.
 """
 
 import asyncio
+import math
+import operator
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from tidegate.errors import (
 from tidegate.tasks import Answer
 
 MAX_COMMENT_CHARS = 1_000
+MOST_OTHERS = 32  # texts beside one that they are compared with; one batch of most plans
 # Whoever sends a list waits behind those who ask one text.
 _LIST = Caller("demo list", LOW)
 
@@ -66,6 +69,23 @@ class Opinion:
     answer: Answer | None
     seconds: float
     fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Texts by how alike they are to one text.
+
+    Attributes:
+        pairs: text and cosine in [-1, 1], the highest first.
+        vector: of the one text.
+        seconds: from asking to answer, batching included.
+    """
+
+    pairs: Sequence[tuple[str, float]]
+    vector: Sequence[float]
+    version: int
+    variant: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +166,26 @@ class Client:
         manifest = self.gateway.repository.get(self.model).manifest
         return await asyncio.to_thread(keep, self.gateway.settings, manifest, text, label, note.strip())
 
+    async def rank(self, text: str, others: Sequence[str]) -> Ranking:
+        """Order texts by the cosine of their vectors to that of one text, by a model whose task is embedding.
+
+        Raises:
+            InvalidInput: what `ask` refuses, no other text, or too many.
+            RequestError: what the gateway raises when it cannot answer now.
+        """
+        if not 0 < len(others) <= MOST_OTHERS:
+            raise InvalidInput(f"there are {len(others)} other texts; write 1 to {MOST_OTHERS}, one a line")
+        for one in (text, *others):
+            self._check_text(one)
+        started = time.perf_counter()
+        answered = await self.gateway.repository.get(self.model).predict([text, *others])
+        seconds = time.perf_counter() - started
+        if not answered.vectors:
+            raise NotReady("a version of another task answered")
+        vector, *rest = answered.vectors
+        pairs = sorted(zip(others, (_cosine(vector, one) for one in rest), strict=True), key=lambda pair: -pair[1])
+        return Ranking(pairs, vector, answered.version, answered.variant, seconds)
+
     def _check_text(self, text: str) -> None:
         if not text.strip():
             raise InvalidInput("there is no text yet; write one, or choose an example")
@@ -157,6 +197,11 @@ class Client:
         seconds = time.perf_counter() - started
         pairs = zip(answered.ids, answered.answers, strict=True)
         return [Reply(one, answer, answered.version, answered.variant, seconds) for one, answer in pairs]
+
+
+def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    lengths = math.hypot(*one) * math.hypot(*other)
+    return sum(map(operator.mul, one, other)) / lengths if lengths else 0.0
 
 
 async def _opinion(role: str, model: ServedModel, text: str) -> Opinion:

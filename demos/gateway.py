@@ -22,6 +22,11 @@ class Predictions(Protocol):
         ...
 
     @property
+    def vectors(self) -> Sequence[Sequence[float]]:
+        """One vector a text where the task is embedding; else none."""
+        ...
+
+    @property
     def ids(self) -> Sequence[str]:
         """One prediction id a text."""
         ...

@@ -16,11 +16,12 @@ MOST_BARS = 8
 
 def header(manifest: Manifest) -> str:
     """Name, purpose, and what is known about how often it is right."""
-    facts = [f"{len(manifest.labels)} labels: {', '.join(map(escaped, manifest.labels[:12]))}", *_evidence(manifest)]
+    labels = f"{len(manifest.labels)} labels: {', '.join(map(escaped, manifest.labels[:12]))}"
+    task, facts = ("Text classification", [labels, *_evidence(manifest)]) if manifest.labels else ("Text embedding", [])
     items = "".join(f"<li>{fact}</li>" for fact in facts)
     badge = '<span class="tg-badge">synthetic data</span>' if is_synthetic(manifest) else ""
     return (
-        f'<div class="tg-header"><p class="tg-kicker">Text classification{badge}</p><h1>{escaped(title(manifest))}</h1>'
+        f'<div class="tg-header"><p class="tg-kicker">{task}{badge}</p><h1>{escaped(title(manifest))}</h1>'
         f'<p class="tg-lead">{escaped(purpose(manifest))}</p><ul class="tg-facts">{items}</ul></div>'
     )
 
@@ -33,6 +34,8 @@ def title(manifest: Manifest) -> str:
 
 def purpose(manifest: Manifest) -> str:
     """The bundle's description, or what follows from its task and labels."""
+    if manifest.embedding is not None:
+        return manifest.description or "Tells how alike texts are."
     return manifest.description or f"Reads one text and answers with one of {len(manifest.labels)} labels."
 
 

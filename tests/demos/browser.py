@@ -69,8 +69,8 @@ def _note(watch: Watch, status: int, url: str) -> None:
 
 def classify(page: Page, text: str) -> None:
     """Type a text, ask, and wait for its answer."""
-    page.get_by_label("Text").fill(text)
-    page.get_by_role("button", name="Classify").click()
+    page.get_by_label("Text", exact=True).fill(text)
+    page.get_by_role("button", name="Classify", exact=True).click()
     page.get_by_text("Is this label wrong?").wait_for()
 
 

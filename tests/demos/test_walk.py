@@ -1,7 +1,9 @@
 """Walks in Chromium through a real server: its own process, the real gateway, monitoring job and database."""
 
 import http.client
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ from playwright.sync_api import Browser, expect
 from sqlalchemy import select
 
 from demos.entrance import COOKIE
+from demos import snippets
 from tests import bundles
 from tests.demos.browser import chromium, classify, keep, watched
 from tests.demos.hostile import CLOSED, DEMO, DISGUISED, STRAY
@@ -32,6 +35,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     store = BundleStore(folder / "bundles")
     bundles.sentiment(store, "headline-sentiment", threshold=0.6, fallback="unsure")
+    bundles.sentiment(store, "headline-sentiment", threshold=0.5, fallback="unsure")
+    store.set_alias("headline-sentiment", "champion", 1)
+    store.set_alias("headline-sentiment", "shadow", 2)
     bundles.wordpieces(store, "other")
     return folder
 
@@ -84,17 +90,73 @@ def test_the_page_answers_explains_itself_and_fits(browser: Browser, server: Ser
 
     page.get_by_role("button", name="shares fell after the warning").click()
     expect(page.locator(".tg-answer")).to_contain_text("neutral")
-    expect(page.get_by_label("Text")).to_have_value("shares fell after the warning")
+    expect(page.get_by_label("Text", exact=True)).to_have_value("shares fell after the warning")
 
     classify(page, "profit falls")
     expect(page.locator(".tg-answer")).to_have_text("unsure")
     expect(page.locator(".tg-why")).to_contain_text("for this model to commit itself")
     keep(page, f"abstained-{name}")
 
-    page.get_by_label("Text").fill("   ")
-    page.get_by_role("button", name="Classify").click()
+    page.get_by_label("Text", exact=True).fill("   ")
+    page.get_by_role("button", name="Classify", exact=True).click()
     expect(page.get_by_text("There is no text yet")).to_be_visible()
     keep(page, f"problem-{name}")
+
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+def test_the_page_explains_takes_lists_compares_and_shows_programs_that_run(
+    browser: Browser, server: Server, tmp_path: Path, width: int, dark: bool
+) -> None:
+    context, watch = watched(browser, server.url, width=width, dark=dark)
+    context.set_extra_http_headers({"authorization": f"Bearer {KEY}"})
+    name = f"{width}-{'dark' if dark else 'light'}"
+    page = context.new_page()
+    page.goto(f"{server.url}{DEMO}/")
+    expect(page.get_by_text("What it does not do")).to_be_visible()
+
+    classify(page, 'it\'s "profit" that rises $HOME')
+    page.get_by_role("button", name="Which words mattered?").click()
+    expect(page.locator(".tg-words .tg-for").first).to_have_text('"profit"')
+
+    page.get_by_role("button", name="Compare versions").click()
+    page.get_by_role("button", name="Ask every version").click()
+    expect(page.locator(".tg-version")).to_have_count(2)
+    page.get_by_role("button", name="Ask from a program").click()
+    expect(page.locator(".tg-code")).to_have_count(3)
+    for program, interpreter in zip(page.locator(".tg-code pre").all(), (["sh"], [sys.executable]), strict=False):
+        variables = {"PATH": os.environ["PATH"], snippets.KEY: KEY}
+        said = subprocess.run(
+            [*interpreter, "-c", program.text_content() or ""],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=variables,
+        )
+        assert "positive" in said.stdout
+
+    page.get_by_role("button", name="Several texts at once").click()
+    file = tmp_path / "news.csv"
+    file.write_bytes(f"id;headline\r\n1;{TEXT}\r\n2;\r\n3;=die Erl\u00f6se\r\n".encode("windows-1252"))
+    page.locator(".tg-file input").set_input_files(file)
+    expect(page.get_by_label("Column with the texts")).to_have_value("headline")
+    expect(page.get_by_label("Texts, one a line")).to_be_hidden()
+    page.get_by_role("button", name="Classify all").click()
+    expect(page.get_by_text("row 3: no text")).to_be_visible()
+    keep(page, f"everything-{name}")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    written = download.value.path().read_text(encoding="utf-8-sig")
+    assert f"2,{TEXT},positive," in written
+    assert "4,'=die Erl\u00f6se," in written
+
+    page.get_by_role("button", name="Remove the file").click()
+    page.get_by_label("Texts, one a line").fill("\n".join(["the loss falls"] * 70))
+    page.get_by_role("button", name="Classify all").click()
+    expect(page.get_by_text("70 answered: 70 negative")).to_be_visible()
 
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
@@ -131,7 +193,7 @@ def test_a_wrong_answer_becomes_a_behavioural_test_with_one_click(browser: Brows
     page = context.new_page()
     page.goto(f"{server.url}{DEMO}/")
     classify(page, TEXT)
-    page.get_by_label("Text").fill("written on after the answer")
+    page.get_by_label("Text", exact=True).fill("written on after the answer")
 
     page.get_by_role("button", name="Make this a behavioural test").click()
     expect(page.get_by_text("Choose the right label first")).to_be_visible()
@@ -176,7 +238,7 @@ def test_a_share_link_opens_its_demo_to_an_outsider_and_nothing_else_until_it_is
 
     share(home, server.url, "revoke", share_id)
     time.sleep(1)  # what the guard promises
-    page.get_by_role("button", name="Classify").click()
+    page.get_by_role("button", name="Classify", exact=True).click()
     expect(page.get_by_text("withdrawn by its owner")).to_be_visible()
     answer = page.goto(f"{server.url}{DEMO}/")
     assert answer is not None

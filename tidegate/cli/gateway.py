@@ -257,8 +257,7 @@ def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: Monitoring
 def _announce(url: str, bundles: BundleStore, *, asks_for_key: bool) -> None:
     models = bundles.names()
     for model in models:
-        if bundles.task(model) != "embedding":  # vectors have no demo
-            console.say(f"  demo     {url}/demo/{model}")
+        console.say(f"  demo     {url}/demo/{model}")
     console.say(f"  relabel  {url}/relabel")
     console.say(f"  docs     {url}/docs")
     console.say(f"  metrics  {url}/metrics")

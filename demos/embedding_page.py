@@ -1,0 +1,84 @@
+"""The demo page of a model that answers vectors: a text, others beside it, and how alike they are to it.
+
+Nobody reads 384 numbers, so the page shows what they are for: it ranks the other texts by their cosine to the first.
+Before: `demos.app` hands over the manifest and a `Client`; after: the batcher, in one request.
+Limits: `MOST_OTHERS` texts; no feedback, since there is no label to correct. Source: `demos.page`, for how pages are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gradio as gr
+
+from demos import markup
+from demos.about import about
+from demos.client import MOST_OTHERS, Client, Ranking
+from demos.page import MAX_SESSIONS, MAX_WAITING, PRIVACY
+from demos.wiring import MAX_AT_ONCE, explained, html, on
+from tidegate import __version__
+from tidegate.bundle import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Ranker:
+    """What the page's event runs."""
+
+    client: Client
+
+    async def rank(self, text: str, others: str) -> str:
+        """The other texts, the most alike first."""
+        try:
+            return ranking(await self.client.rank(text, [line.strip() for line in others.splitlines() if line.strip()]))
+        except Exception as error:
+            return markup.problem(explained(error))
+
+
+def build_embedding_page(manifest: Manifest, client: Client) -> gr.Blocks:
+    """Build the demo of one model that answers vectors."""
+    ranker = Ranker(client)
+    first, *others = manifest.samples or ("",)
+    blocks = gr.Blocks(title=f"{markup.title(manifest)} · Tidegate", analytics_enabled=False)
+    with blocks:
+        html(markup.header(manifest))
+        with gr.Row(elem_classes="tg-columns"):
+            with gr.Column(elem_classes=["tg-card", "tg-ask"]):
+                text = gr.Textbox(label="Text", value=first, lines=2, max_lines=8)
+                beside = gr.Textbox(
+                    label=f"Other texts, one a line, up to {MOST_OTHERS}",
+                    value="\n".join(others[: MOST_OTHERS // 4]),
+                    lines=6,
+                    max_lines=14,
+                )
+                go = gr.Button("Compare", variant="primary", elem_classes="tg-go")
+            with gr.Column(elem_classes=["tg-card", "tg-reply"]):
+                answer = html(markup.waiting())
+        html(about(manifest, ()))
+        html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.</div>')
+        on([go.click], ranker.rank, [text, beside], [answer], answer)
+    blocks.state_session_capacity = MAX_SESSIONS
+    blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
+    return blocks
+
+
+def ranking(ranked: Ranking) -> str:
+    """Bars of cosines, the highest first; what points away has none."""
+    bars = "".join(_bar(other, cosine, best=not place) for place, (other, cosine) in enumerate(ranked.pairs))
+    small = f"{markup.milliseconds(ranked.seconds)}&thinsp;ms &middot; version {ranked.version} &middot; "
+    return (
+        '<div class="tg-result"><p class="tg-kicker">Most alike</p>'
+        f'<ul class="tg-bars">{bars}</ul>'
+        f'<p class="tg-small">{small}{markup.escaped(ranked.variant)} &middot; {_numbers(ranked.vector)}</p></div>'
+    )
+
+
+def _bar(text: str, cosine: float, *, best: bool) -> str:
+    return (
+        f'<li class="{"tg-best" if best else ""}"><span class="tg-name">{markup.escaped(text)}</span>'
+        f'<span class="tg-share">{cosine:.3f}</span>'
+        f'<span class="tg-track"><b style="width:{max(0.0, cosine):.2%}"></b></span></li>'
+    )
+
+
+def _numbers(vector: Sequence[float]) -> str:
+    shown = ", ".join(f"{number:.3f}" for number in vector[:3])
+    return f"{len(vector)} numbers: {shown}{', …' if len(vector) > 3 else ''}"
