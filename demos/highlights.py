@@ -10,8 +10,8 @@ from demos.markup import escaped, percent
 from demos.occlusion import MOST_PARTS, Explanation, Piece
 
 MOST_LISTED = 3
-FAINTEST = 0.01  # effects below one point in a hundred are left uncoloured: they are within the noise of rounding
-_SHADES = (0.05, 0.15, 0.35)  # effects from which a stronger shade is used
+FAINTEST = 0.1  # in log-odds, a share of 50 % becoming 52.5 %: what moves less is left uncoloured
+_SHADES = (0.5, 1.0, 2.0)  # log-odds from which a stronger shade is used: 50 % becoming 62, 73 and 88 %
 
 
 def explanation(one: Explanation) -> str:
@@ -24,7 +24,7 @@ def explanation(one: Explanation) -> str:
         f'<div class="tg-explained"><p class="tg-kicker">What speaks for <em>{escaped(one.label)}</em> '
         f"({percent(one.score)}), and what against</p>"
         f'<p class="tg-words">{words}</p>{_listed(speaking, against)}'
-        f'<p class="tg-small">Each word was left out in turn, and its share of the answer is what then went missing. '
+        f'<p class="tg-small">Each word was left out in turn; the colour is how far that moved the answer. '
         f"Words that say the same hide each other.{_grouped(one)}</p></div>"
     )
 
@@ -40,9 +40,9 @@ def _word(piece: Piece) -> str:
 
 def _listed(speaking: Sequence[Piece], against: Sequence[Piece]) -> str:
     if not speaking and not against:
-        return '<p class="tg-why">No single word changes the answer by a point: it rests on several together.</p>'
+        return '<p class="tg-why">No single word changes the answer: it rests on several together.</p>'
     items = "".join(
-        f"<li>{side} it: <em>{escaped(piece.text)}</em> {abs(piece.effect) * 100:.1f} points</li>"
+        f"<li>{side} it: <em>{escaped(piece.text)}</em>, {percent(piece.score)} without it</li>"
         for side, pieces in (("For", speaking), ("Against", against))
         for piece in pieces
     )

@@ -43,6 +43,7 @@ class Predictions:
     ids: Sequence[str]
     version: int
     variant: str
+    vectors: Sequence[Sequence[float]] = ()
 
 
 class EngineModel:

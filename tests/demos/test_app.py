@@ -200,7 +200,7 @@ def test_the_notice_of_a_link_stands_above_the_page_for_its_visitors_alone(fresh
 def test_words_are_weighed_and_nothing_of_it_is_kept(fresh: House) -> None:
     weighed = ask(fresh, WEIGH, ["profit rises although the weather turned"])["output"]["data"]
 
-    assert "For it: <em>profit</em>" in weighed[0]["value"]
+    assert "For it: <em>profit</em>, " in weighed[0]["value"]
     assert fresh.gateway.repository.get(MODEL).compared == [7]
     assert fresh.gateway.monitor.served == {}
 

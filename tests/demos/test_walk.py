@@ -39,6 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.set_alias("headline-sentiment", "champion", 1)
     store.set_alias("headline-sentiment", "shadow", 2)
     bundles.wordpieces(store, "other")
+    bundles.embedder(store, "embedder")
     return folder
 
 
@@ -157,6 +158,29 @@ def test_the_page_explains_takes_lists_compares_and_shows_programs_that_run(
     page.get_by_label("Texts, one a line").fill("\n".join(["the loss falls"] * 70))
     page.get_by_role("button", name="Classify all").click()
     expect(page.get_by_text("70 answered: 70 negative")).to_be_visible()
+
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1440, False), (390, True)])
+def test_the_page_of_an_embedder_ranks_texts_by_how_alike_they_are(
+    browser: Browser, server: Server, width: int, dark: bool
+) -> None:
+    context, watch = watched(browser, server.url, width=width, dark=dark)
+    context.set_extra_http_headers({"authorization": f"Bearer {KEY}"})
+    page = context.new_page()
+    page.goto(f"{server.url}/demo/embedder/")
+
+    page.get_by_label("Text", exact=True).fill("profit rises")
+    page.get_by_label("Other texts").fill("shares fell\nstrong sales")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".tg-bars .tg-name").first).to_have_text("strong sales")
+    keep(page, f"embedder-{width}-{'dark' if dark else 'light'}")
+    page.get_by_label("Other texts").fill("")
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_text("write 1 to 32, one a line")).to_be_visible()
 
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])

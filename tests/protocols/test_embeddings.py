@@ -129,12 +129,13 @@ def test_teis_other_routes_know_embedders(embedding_server: Server) -> None:
     assert embedded.headers["x-model-version"] == "1"
 
 
-def test_the_demo_of_an_embedder_is_absent_and_says_why(embedding_server: Server) -> None:
+def test_the_demo_of_an_embedder_compares_texts_and_asks_for_no_label(embedding_server: Server) -> None:
     with embedding_server.client() as http:
         page = http.get("/demo/embedder/")
 
-    assert page.status_code == 404
-    assert "vectors" in page.text
+    assert page.status_code == 200
+    assert "Other texts, one a line" in page.text
+    assert "The right label" not in page.text
 
 
 def test_drift_and_metrics_go_on_with_embedders(embedding_server: Server) -> None:
