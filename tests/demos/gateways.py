@@ -76,21 +76,25 @@ class EngineModel:
         if self.raises is not None:
             raise self.raises
         self.compared.append(len(texts))
-        manifest = self.manifest
-        rows = self._engine.classify(texts)
-        return [decide(list(map(float, row)), manifest.labels, manifest.postprocessing) for row in rows]
+        return self._decide(texts)
 
     async def predict(
         self, texts: Sequence[str], deadline_seconds: float | None = None, caller: Caller = ANYONE
     ) -> Predictions:
         """Answer in the calling thread; the toys take microseconds."""
-        answers = await self.compare(texts)
-        self.callers.append(self.compared.pop() and caller)
-        manifest = self.manifest
+        if self.raises is not None:
+            raise self.raises
+        self.callers.append(caller)
+        answers, manifest = self._decide(texts), self.manifest
         ids = [uuid.uuid4().hex for _ in texts]
         for prediction_id, text, answer in zip(ids, texts, answers, strict=True):
             self._monitor.served[prediction_id] = (manifest.name, manifest.version, text, answer, manifest.labels)
         return Predictions(answers, ids, manifest.version, self.variant)
+
+    def _decide(self, texts: Sequence[str]) -> list[Answer]:
+        manifest = self.manifest
+        rows = self._engine.classify(texts)
+        return [decide(list(map(float, row)), manifest.labels, manifest.postprocessing) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
