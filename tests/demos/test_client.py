@@ -6,7 +6,7 @@ import pytest
 from demos.client import MAX_COMMENT_CHARS, Client, explain
 from tests.demos.gateways import House, build_house
 from tidegate import errors
-from tidegate.errors import InvalidInput, ModelNotFound, Overloaded, PredictionNotFound, TidegateError
+from tidegate.errors import InvalidInput, ModelNotFound, NotReady, Overloaded, PredictionNotFound, TidegateError
 
 MODEL = "headline-sentiment"
 
@@ -93,3 +93,31 @@ def test_every_error_has_words_for_visitors_and_only_faults_of_the_text_are_quot
 
 def test_a_full_queue_says_when_to_come_back() -> None:
     assert "in 3 s" in explain(Overloaded("full", retry_after_seconds=2.6))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("", "no text yet"), ("profit", "single word"), ("profit " * 142 * 6, "are the most|explained")]
+)
+def test_a_text_whose_words_cannot_be_weighed_is_refused(house: House, text: str, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        asyncio.run(Client(house.gateway, MODEL).weigh_words(text))
+
+    assert house.gateway.repository.get(MODEL).compared == []
+
+
+def test_a_long_text_is_explained_in_a_bounded_number_of_runs(house: House) -> None:
+    explained = asyncio.run(Client(house.gateway, MODEL).weigh_words("profit rises on " * 60))
+
+    assert explained.label == "positive"
+    assert house.gateway.repository.get(MODEL).compared == [46]
+
+
+@pytest.mark.parametrize("count", [0, 33])
+def test_a_ranking_of_no_text_or_of_too_many_is_refused(house: House, count: int) -> None:
+    with pytest.raises(InvalidInput, match="write 1 to 32"):
+        asyncio.run(Client(house.gateway, MODEL).rank("profit", ["a"] * count))
+
+
+def test_a_ranking_by_a_version_that_gives_labels_is_not_ready(house: House) -> None:
+    with pytest.raises(NotReady):
+        asyncio.run(Client(house.gateway, MODEL).rank("profit rises", ["shares fell"]))
