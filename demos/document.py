@@ -2,8 +2,8 @@
 
 Gradio renders the HTML per request; `tidy` takes out what points at other servers or at the root of ours
 (preview images, a manifest, its handle), adds our icon and script (`page.js`); `noted` puts a share link's notice above
-it; `policy` then allows exactly the inline
-scripts that are left, by their hashes, and otherwise only what this server itself serves.
+it; `policy` then allows exactly the inline scripts that are left, by their hashes, and otherwise only what this server
+itself serves.
 Source: CSP Level 3, section 2.3.1 (hash sources); Gradio 6.31 `templates/frontend/index.html`.
 """
 

@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import select
 
-from demos.entrance import COOKIE
 from demos import snippets
+from demos.entrance import COOKIE
 from tests import bundles
 from tests.demos.browser import chromium, classify, keep, watched
 from tests.demos.hostile import CLOSED, DEMO, DISGUISED, STRAY
