@@ -52,10 +52,12 @@ def fill(
         return [str(put(connection, f"{prefix} {n}", at + n, double_share)) for n in range(count)]
 
 
-def put(connection: Connection, text: str, at: float, double_share: float = 0.0) -> str | None:
+def put(
+    connection: Connection, text: str, at: float, double_share: float = 0.0, scores: Sequence[float] = (0.3, 0.3, 0.4)
+) -> str | None:
     """Queue one text as if it had been served."""
     record: Any = SimpleNamespace(
-        model=MODEL, version=1, id=f"p-{text}", text=text, label="up", score=0.4, scores=[0.3, 0.3, 0.4],
+        model=MODEL, version=1, id=f"p-{text}", text=text, label="up", score=0.4, scores=list(scores),
         window_id=None, caller="", embedding=None,
     )  # fmt: skip
     return relabel.enqueue(connection, record, reason="margin", at=at, probability=0.5, double_share=double_share)
