@@ -18,6 +18,7 @@ from tidegate.errors import InvalidInput
 
 MOST_ROWS = 1_000
 MOST_FILE_CHARS = 1_000_000  # the gateway's own limit, `max_body_bytes`, is above it unless it was lowered
+MOST_CELL_CHARS = 131_072
 _DELIMITERS = ",;\t"
 
 
@@ -123,6 +124,10 @@ def _parsed(content: str) -> Iterator[tuple[int, list[str]]]:
     start = 1
     try:
         for cells in reader:
+            if any(len(cell) > MOST_CELL_CHARS for cell in cells):  # csv's own limit is one of the whole process
+                raise InvalidInput(
+                    f"line {reader.line_num} of the file is no CSV: a cell has more than {MOST_CELL_CHARS:,} characters"
+                )
             yield start, cells
             start = reader.line_num + 1  # a cell in quotes may span lines: a row is named by its first
     except csv.Error as error:

@@ -246,9 +246,11 @@ def _put(staged: Path, place: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY)
         os.fsync(descriptor)
         os.close(descriptor)
+    aside = place.with_name(f"{_STAGING}{uuid.uuid4().hex}")
     if place.exists():
-        place.rename(place.with_name(f"{_STAGING}{uuid.uuid4().hex}"))
+        place.rename(aside)
     staged.rename(place)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _nothing(model: str, items: Sequence[Labelled], mixed: Mixed) -> str:

@@ -148,7 +148,8 @@ def test_fingers_reload_and_a_queue_that_runs_dry(browser: Browser, server: Serv
     queue(database, ["four"])
     page.evaluate(SEEN)
     expect(page.locator("#text")).to_have_text("four")
-    page.get_by_role("button", name="Stop for now").click()
+    with page.expect_response(lambda response: response.url.endswith("/release")):
+        page.get_by_role("button", name="Stop for now").click()
     expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
 
     assert {text: label for text, (_, _, label) in answers(database).items()} == {

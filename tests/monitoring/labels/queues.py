@@ -76,21 +76,23 @@ from monitoring.labels import answers, claims
 from tests.monitoring.labels.queues import MODEL, allowed, turn
 from tidegate import store
 
-url, name, ahead = sys.argv[1], sys.argv[2], float(sys.argv[3])
+url, name, ahead, holds, answered = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4] == "holds", 0
 database = store.open_database(url)
-print("ready", flush=True)
 while True:
     with turn(database) as connection:
         held = claims.claim(connection, MODEL, name, time.time() + ahead)
     if not held:
         break
+    if holds and answered:
+        print("holds", flush=True)
+        time.sleep(600)
     with turn(database) as connection:
         answers.answer(connection, held[0].id, name, "label", "up", time.time(), allowed, "page")
-    print(held[0].id, flush=True)
+    answered += 1
 """
 
 
-def annotator(url: str, name: str, ahead_seconds: float = 0.0) -> "subprocess.Popen[str]":
-    """A person who answers "up" to all there is, one line an answer that is stored; their clock may be ahead."""
-    command = [sys.executable, "-c", _ANNOTATOR, url, name, str(ahead_seconds)]
+def annotator(url: str, name: str, ahead_seconds: float = 0.0, *, holds: bool = False) -> "subprocess.Popen[str]":
+    """A person who answers "up" to all there is, or answers one and then holds another; their clock may be ahead."""
+    command = [sys.executable, "-c", _ANNOTATOR, url, name, str(ahead_seconds), "holds" if holds else "works"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())

@@ -203,12 +203,12 @@ def test_a_text_that_the_queue_knows_is_not_queued_again(database: Engine) -> No
 @pytest.mark.slow
 def test_several_annotators_answer_each_item_once_though_some_are_killed(url: str, database: Engine) -> None:
     ids = fill(database, 200)
-    people = {name: annotator(url, name) for name in ("ann", "bob", "cho", "dee")}
-    for name in ("ann", "bob"):  # in the middle of whatever they are doing
-        lines = people[name].stdout
-        assert lines is not None
-        for _ in range(5):
-            lines.readline()
+    people = {name: annotator(url, name, holds=True) for name in ("ann", "bob")}
+    for person in people.values():  # killed with an item on the screen
+        assert person.stdout is not None
+        assert person.stdout.readline() == "holds\n"
+    people |= {name: annotator(url, name) for name in ("cho", "dee")}
+    for name in ("ann", "bob"):
         people[name].send_signal(signal.SIGKILL)
     for person in people.values():
         person.communicate(timeout=240)
