@@ -20,11 +20,11 @@ from monitoring.correctness import Correctness
 from monitoring.evidence import Evidence
 from monitoring.features import Rows
 from tidegate.bundle import Part
+from tidegate.intervals import CONFIDENCE
 
 Floats = NDArray[np.float64]
 
 MIN_ROWS = 50  # below it neither a fit nor a window shows anything
-CONFIDENCE = 1.96  # standard errors of a 95 % interval
 WIDEST = 0.12  # an estimate less sure than this either way helps nobody
 BASE_ERROR = 0.01  # of an estimate where no shift is seen
 _NOISE = 4.0  # standard errors of a mean: of some thirty numbers none strays further by chance

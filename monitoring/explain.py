@@ -3,7 +3,7 @@
 Logistic regression on TF-IDF of words, cross-validated; its area under the curve (AUC) says how far apart the two are
 (0.5: not at all), its weights say what makes them so. Texts are taken once each, since repeated spam would be
 recognised from itself. It runs only when somebody asks why an alert was raised: a second of work, never near a request.
-The only module of monitoring that speaks to scikit-learn, which it imports when it is called.
+It imports scikit-learn, which takes a second, when it is called.
 Sources: Rabanser et al. 2019, "Failing Loudly" (domain classifier); Hanley & McNeil 1982 (standard error of the AUC).
 """
 
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tidegate.intervals import CONFIDENCE
+
 LEAST_TEXTS = 30  # a side; below it the interval of the AUC spans half of its range
 MOST_TEXTS = 1_000  # a side: a second of work; more would narrow the interval by little
 FOLDS = 5
 SHOWN = 10
 _SEED = 20_261
-_Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ def interval(auc: float, positives: int, negatives: int) -> tuple[float, float]:
     two = 2 * auc * auc / (1 + auc)
     spread = auc * (1 - auc) + (positives - 1) * (one - auc * auc) + (negatives - 1) * (two - auc * auc)
     error = math.sqrt(max(spread, 0.0) / (positives * negatives))
-    return max(auc - _Z * error, 0.0), min(auc + _Z * error, 1.0)
+    return max(auc - CONFIDENCE * error, 0.0), min(auc + CONFIDENCE * error, 1.0)
 
 
 def _distinct(texts: Sequence[str]) -> list[str]:

@@ -4,24 +4,22 @@ Before: `behaviour_cases` expands the tests; after: the export writes the report
 commands show it. Running needs nothing of a model but a function from texts to answers. An answer counts as callers get
 it: the fallback label of a model that abstains is not the label that a test expects.
 Limits: intervals take cases for independent, which cases of one template are not quite.
-Source: Wilson 1927 for the interval.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
 
 from tidegate.behaviour import EXAMPLES, Direction, Invariance, MinimumFunctionality, Move, Suite, Test
 from tidegate.behaviour_cases import Case, expand, of_examples
 from tidegate.behaviour_report import MOST_SHOWN, Failure, Verdict
 from tidegate.errors import UsageError
+from tidegate.intervals import wilson
 from tidegate.tasks import Answer
 
 Predict = Callable[[Sequence[str]], Sequence[Answer]]
 Judge = Callable[[Case, Answer, Answer], str]  # the answers to text and changed text -> what is wrong; empty: nothing
 
 _CHARS_SHOWN = 300
-_Z = 1.959964  # 95 %
 _ROUNDING = 1e-9  # 0.29 * 100 is less than 29
 
 
@@ -96,16 +94,6 @@ def label_of(word: str, suite: Suite, labels: Sequence[str]) -> str | None:
     return next((known[name.casefold()] for name in names if name.casefold() in known), None)
 
 
-def wilson(failures: int, cases: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of failures."""
-    if not cases:
-        return 0.0, 1.0
-    share, spread = failures / cases, _Z**2 / cases
-    center = (share + spread / 2) / (1 + spread)
-    half = sqrt(spread * (share * (1 - share) + spread / 4)) / (1 + spread)
-    return max(0.0, center - half), min(1.0, center + half)
-
-
 def _judged(plain: Verdict, cases: Sequence[Case], judge: Judge, predict: Predict) -> Ran:
     texts = list(dict.fromkeys(text for case in cases for text in (case.text, case.changed) if text is not None))
     answers = dict(zip(texts, predict(texts), strict=True))
@@ -117,7 +105,7 @@ def _judged(plain: Verdict, cases: Sequence[Case], judge: Judge, predict: Predic
     found = {
         "cases": len(cases),
         "failures": len(wrong),
-        "interval": wilson(len(wrong), len(cases)),
+        "interval": wilson(len(wrong) / max(len(cases), 1), len(cases)),
         "passed": len(wrong) <= plain.max_failure_rate * len(cases) + _ROUNDING,
         "shown": tuple(_shown(case, why) for case, why in list(wrong.items())[:MOST_SHOWN]),
     }

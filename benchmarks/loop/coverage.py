@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from benchmarks.loop.labels_needed import answered, candidates, fitted
 from benchmarks.loop.pools import Pool
-from monitoring.labels.labelled import wilson
 from monitoring.labels.policies import UNIFORM, fill
 from monitoring.labels.policies_information import Labelled
 from monitoring.labels.weighted import estimate
+from tidegate.intervals import wilson
 
 TRAINING, BUDGET = 200, 100
 _RUNS = 8

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitoring.labels.labelled import wilson
+from tidegate.intervals import wilson
 
 LEAST_ITEMS = 10  # below it an interval covers nearly all that is possible
 _RESAMPLES = 200

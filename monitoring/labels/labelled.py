@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from monitoring.accuracy import CONFIDENCE, Estimate
+from monitoring.accuracy import Estimate
 from monitoring.labels.items import FINAL
+from tidegate.intervals import CONFIDENCE, wilson
 from tidegate.store import random_draws, relabel_items
 
 MIN_LABELS = 10  # below it an interval covers half of what is possible
@@ -126,14 +127,6 @@ def reconciled(estimate: Estimate, checks: Sequence[Check]) -> Estimate:
         "what the labels mean may have changed"
     )
     return replace(estimate, trusted=False, why=why)
-
-
-def wilson(share: float, rows: float) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `rows` independent rows."""
-    z = CONFIDENCE**2 / rows
-    center = (share + z / 2.0) / (1.0 + z)
-    half = float(np.sqrt(z * (share * (1.0 - share) + z / 4.0))) / (1.0 + z)
-    return max(0.0, center - half), min(1.0, center + half)
 
 
 def _weights(checks: Sequence[Check]) -> NDArray[np.float64]:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb, sqrt
 
+from tidegate.intervals import CONFIDENCE
+
 CHANCE = 0.2
 DEFAULT_MARGIN = 1.0  # points; about what the choice of 450 evaluation rows alone moves
-_CONFIDENCE = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def compare(live: Sequence[bool], new: Sequence[bool]) -> Compared:
     won = sum(b and not a for a, b in zip(live, new, strict=True))
     lost = sum(a and not b for a, b in zip(live, new, strict=True))
     difference = (won - lost) / rows
-    half = _CONFIDENCE * sqrt(max(won + lost - (won - lost) ** 2 / rows, 0.0)) / rows
+    half = CONFIDENCE * sqrt(max(won + lost - (won - lost) ** 2 / rows, 0.0)) / rows
     shares = (sum(live) / rows, sum(new) / rows)
     return Compared(
         rows, *shares, won, lost, difference, difference - half, difference + half, _at_least(lost, won + lost)

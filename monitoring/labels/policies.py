@@ -68,10 +68,13 @@ def fill(
     asked = min(budget, len(candidates.ids))
     if not asked:
         return []
-    drawing = _draw(candidates, reference, asked, [seed, 0], shares, floor)
+    gain = information(candidates, reference)  # costs as much as a run, and is the same for all
+    drawing = _draw(candidates, reference, gain.copy(), asked, [seed, 0], shares, floor)
     chance = np.full(len(candidates.ids), np.nan)
     if runs:
-        others = [_draw(candidates, reference, asked, [seed, run], shares, floor) for run in range(1, runs + 1)]
+        others = [
+            _draw(candidates, reference, gain.copy(), asked, [seed, run], shares, floor) for run in range(1, runs + 1)
+        ]
         least = max(_slots(asked, shares)[UNIFORM], 1.0 / runs) / len(candidates.ids)
         chance = np.mean([other.chance for other in others], axis=0).clip(least, 1.0)
     score = uncertainty(candidates.scores)
@@ -141,10 +144,16 @@ class _Drawing:
 
 
 def _draw(
-    candidates: Candidates, reference: Labelled, budget: int, seed: list[int], shares: Mapping[str, float], floor: int
+    candidates: Candidates,
+    reference: Labelled,
+    gain: Information,
+    budget: int,
+    seed: list[int],
+    shares: Mapping[str, float],
+    floor: int,
 ) -> _Drawing:
-    """One run through all slots."""
-    drawing = _Drawing(candidates, information(candidates, reference), np.random.default_rng(seed))
+    """One run through all slots; `gain` is used up."""
+    drawing = _Drawing(candidates, gain, np.random.default_rng(seed))
     slots = _slots(budget, shares)
     for row in np.flatnonzero(candidates.reported)[: slots[REPORTED]].tolist():
         drawing.report(row)

@@ -8,9 +8,10 @@ of a row (`1 - sum of squared probabilities`); a candidate costs its terms, or i
 Sources: Schein and Ungar 2007, "Active learning for logistic regression"; Ash et al. 2021, "Gone fishing" (BAIT).
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,10 @@ class Information(Protocol):
         """Count a candidate as labelled."""
         ...
 
+    def copy(self) -> Self:
+        """The same, of which `add` changes nothing here."""
+        ...
+
 
 def information(candidates: Candidates, reference: Labelled) -> Information:
     """Over terms where there are any, else over embeddings, else the same for every candidate."""
@@ -101,6 +106,9 @@ class _Nothing:
     def add(self, row: int) -> None:
         """Nothing to learn from."""
 
+    def copy(self) -> Self:
+        return self
+
 
 class _OverTerms:
     """Diagonal information: per column what the candidates ask for and what is known."""
@@ -130,6 +138,11 @@ class _OverTerms:
         own = slice(int(self._starts[row]), int(self._starts[row + 1]))
         np.add.at(self._known, self._columns[own], self._values[own])
 
+    def copy(self) -> Self:
+        other = copy.copy(self)
+        other._known = self._known.copy()
+        return other
+
 
 class _OverEmbeddings:
     """Diagonal information along the principal axes of the candidates, on which it nearly is diagonal."""
@@ -148,6 +161,9 @@ class _OverEmbeddings:
 
     def add(self, row: int) -> None:
         self._known = self._known + self._values[row]
+
+    def copy(self) -> Self:
+        return copy.copy(self)  # `add` makes its arrays anew
 
 
 def _unit(rows: NDArray[np.float32]) -> Floats:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitoring.labels.labelled import wilson
+from tidegate.intervals import wilson
 
 MIN_LABELS = 10
 _ASSUMED = 2.0  # answers of each kind that the variance is steadied by. Source: Agresti and Coull 1998

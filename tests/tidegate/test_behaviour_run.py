@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tidegate.behaviour import Suite
-from tidegate.behaviour_run import Subject, label_of, run_test, wilson
+from tidegate.behaviour_run import Subject, label_of, run_test
 from tidegate.behaviour_suites import Chosen, built_in, choose, run_suites
 from tidegate.errors import UsageError
 from tidegate.tasks import Answer
@@ -110,13 +110,6 @@ def test_each_text_is_asked_once() -> None:
     suite = Suite.model_validate({"tests": [{**test, "expect": {"label": "positive", "must": "not rise"}}]})
     run_test(suite, "t", Subject(LABELS, predict), gate=False)
     assert asked == ["x", "x a", "x b"]
-
-
-def test_the_interval_is_wilsons() -> None:
-    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
-    assert wilson(5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
-    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_words_for_labels_are_found_by_name_whatever_their_case() -> None:

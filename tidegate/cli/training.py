@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.cli import children
+from tidegate.cli.export import ask
 from tidegate.errors import UsageError
 from tidegate.home import tracking_uri
 from tidegate.settings import Settings
 
-_CHILD = "tidegate.cli.export_child"
 _EXAMPLES = ("train_tfidf.py", "finetune_transformer.py")
 
 
@@ -54,7 +54,7 @@ class Trained:
 
 def fetch_parent(settings: Settings, run: str, target: Path) -> dict[str, Any]:
     """Copy a run's splits into a folder; see `exporters.training_runs`."""
-    found: dict[str, Any] = _ask(settings, "fetch_parent", {"run": run, "target": str(target)})
+    found: dict[str, Any] = ask(settings, "fetch_parent", {"run": run, "target": str(target)})
     return found
 
 
@@ -120,9 +120,5 @@ def _run_command(settings: Settings, order: Order, variables: Mapping[str, str])
 def _found(settings: Settings, order: Order) -> dict[str, Any] | None:
     """None, too, where there is no store yet."""
     request = {"token": order.tags["tidegate.retraining"], "register": order.register}
-    found: dict[str, Any] | None = _ask(settings, "find_trained", request)
+    found: dict[str, Any] | None = ask(settings, "find_trained", request)
     return found
-
-
-def _ask(settings: Settings, action: str, request: Mapping[str, Any]) -> Any:
-    return children.run_child(settings, ["-m", _CHILD, action], {**request, "home": str(settings.home.absolute())})

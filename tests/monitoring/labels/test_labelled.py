@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from monitoring.accuracy import Estimate
 from monitoring.labels import answers, items, random_stream, relabel
 from monitoring.labels.answers import Label
-from monitoring.labels.labelled import Check, measure, powered, read, reconciled, wilson
+from monitoring.labels.labelled import Check, measure, powered, read, reconciled
 from tests.monitoring.conftest import House
 from tidegate.store import random_draws, windows
 from tidegate.store import records as records_table
@@ -111,10 +111,6 @@ def test_nothing_is_drawn_when_none_are_asked_for(house: House) -> None:
 def test_the_place_of_an_id_is_even_in_its_interval() -> None:
     places = np.array([random_stream.place(f"id-{n}") for n in range(4_000)])
     assert np.abs(np.sort(places) - np.linspace(0, 1, 4_000)).max() < 0.03
-
-
-def test_wilsons_interval_is_the_textbooks() -> None:
-    assert wilson(0.9, 10) == pytest.approx((0.596, 0.982), abs=0.002)
 
 
 def test_the_interval_of_labels_holds_the_truth() -> None:

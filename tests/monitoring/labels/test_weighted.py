@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitoring.labels.labelled import wilson
 from monitoring.labels.policies import UNIFORM, fill
 from monitoring.labels.policies_information import Candidates, Labelled
 from monitoring.labels.weighted import Weighted, estimate
+from tidegate.intervals import wilson
 
 
 def test_even_chances_give_the_plain_share_and_about_wilsons_interval() -> None:
