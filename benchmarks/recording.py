@@ -25,7 +25,7 @@ from monitoring.metrics import MonitoringMetrics
 from monitoring.periods import Period
 from monitoring.reference import Reference, References
 from monitoring.summary import Summary
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from monitoring.writer import Writer
 from tidegate import store
 from tidegate.preprocess import Encoded
@@ -106,8 +106,7 @@ class _Always:
 
 
 def _add(database: Engine, sums: Summary) -> None:
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         periods.add(connection, _KEY, Period("minute", 0.0), sums)
 
 

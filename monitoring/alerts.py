@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from monitoring import deliveries, detectors
 from monitoring.findings import Finding, Kind, Severity
 from monitoring.labels import selection
-from monitoring.tables import clean, storable, take_turn
+from monitoring.tables import clean, storable, turn
 from monitoring.windows import Key
 from tidegate.errors import ItemNotFound
 from tidegate.records import AlertState
@@ -251,8 +251,7 @@ def _change(database: Engine, alert_id: int, event: Event, values: dict[str, Any
         over.append(table.c.acknowledged_at.is_(None))
     if note:
         values = values | {"note": storable(note)[:MAX_MESSAGE_CHARS]}
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         before = _read(connection, alert_id)
         statement = update(table).where(table.c.id == alert_id, *over).values(event=event, **values)
         if not connection.execute(statement).rowcount:

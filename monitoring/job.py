@@ -25,7 +25,7 @@ from monitoring.labels.known import KnownLabels
 from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import References
 from monitoring.report import drift_report
-from monitoring.tables import storable
+from monitoring.tables import storable, turn
 from monitoring.webhook import Webhooks
 from monitoring.writer import Writer
 from tidegate.bundle_store import BundleStore
@@ -164,7 +164,7 @@ class MonitoringJob:
             raise InvalidInput(f"{label!r} is no label of {prediction.model}; use one of: {', '.join(known)}")
         now, comment = self._clock(), self._redact(comment)
         values = {"label": label, "comment": storable(comment), "created_at": now}
-        with self._database.begin() as connection:
+        with turn(self._database) as connection:
             connection.execute(
                 insert(feedback_table).values(prediction_id=prediction.id, model=prediction.model, **values)
             )

@@ -19,7 +19,7 @@ from monitoring import periods, profiles
 from monitoring.features import Rows
 from monitoring.periods import Period
 from monitoring.profiles import Profile
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from monitoring.windows import Key
 from tidegate.store import profiles as table
 
@@ -59,8 +59,7 @@ class Sketches:
         for (key, period), parts in waiting.items():
             profile = profiles.profile_frame(_joined(parts))
             rows = sum(len(next(iter(part.values()))) for part in parts)
-            with self._database.begin() as connection:
-                take_turn(connection)
+            with turn(self._database) as connection:
                 _add(connection, key, period, rows, profile)
 
     def roll_up(self, now: float) -> bool:
@@ -80,8 +79,7 @@ class Sketches:
             return list(connection.execute(old.order_by(table.c.started_at).limit(ROLLED_AT_ONCE)))
 
     def _move(self, key: Key, part: Period, whole: Period) -> None:
-        with self._database.begin() as connection:
-            take_turn(connection)
+        with turn(self._database) as connection:
             where = periods.at(table, key, part)
             found = connection.execute(select(table.c.rows, table.c.content).where(*where)).one_or_none()
             if found is None:  # another process was faster

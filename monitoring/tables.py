@@ -4,9 +4,11 @@ Before: everything of this room that writes; after: `tidegate.store`.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Engine, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tidegate.store import windows
@@ -24,6 +26,14 @@ def take_turn(connection: Connection) -> None:
         connection.execute(select(func.pg_advisory_xact_lock(TURN)))
     else:  # SQLite has one lock for all writers; a statement that changes nothing takes it before anything is read
         connection.execute(update(windows).where(windows.c.id.is_(None)).values(rows=windows.c.rows))
+
+
+@contextmanager
+def turn(database: Engine) -> Iterator[Connection]:
+    """A transaction that waits its turn first; everything that changes windows or the relabel queue runs in one."""
+    with database.begin() as connection:
+        take_turn(connection)
+        yield connection
 
 
 def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

@@ -10,7 +10,6 @@ Before: `job`, which owns the queue and the thread; after: `closing`, `periods`,
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,7 @@ from monitoring.reference import Reference, References
 from monitoring.sketches import Sketches
 from monitoring.spacing import Spacing
 from monitoring.summary import Summary
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from monitoring.windows import Key, Window
 from tidegate.errors import TidegateError
 from tidegate.records import Record
@@ -97,7 +96,7 @@ class Writer:
         """Count and store records, in order; returns the alerts that they led to."""
         batches = [self._derived(key, group) for key, group in _by_version(records).items()]
         raised: Raised = []
-        with self._turn() as connection:
+        with turn(self._database) as connection:
             for batch in batches:
                 raised += self._add(connection, batch)
             for model in {batch.key[0] for batch in batches}:
@@ -115,7 +114,7 @@ class Writer:
         if not due:
             return []
         raised: Raised = []
-        with self._turn() as connection:
+        with turn(self._database) as connection:
             for key in due:
                 window = windows.read_open(connection, key)  # another process may have grown or closed it
                 if window is not None and self._is_due(window):
@@ -132,7 +131,7 @@ class Writer:
             self._sketches.flush()
         if abs(now - self._rolled_up_at) < ROLL_UP_SECONDS:
             return
-        with self._turn() as connection:
+        with turn(self._database) as connection:
             periods.roll_up(connection, now)
         if not self._sketches.roll_up(now):
             self._rolled_up_at = now
@@ -150,12 +149,6 @@ class Writer:
         """Read the relabel queue's depths, which other processes change too."""
         with self._database.connect() as connection:
             self._show_depths(connection)
-
-    @contextmanager
-    def _turn(self) -> Iterator[Connection]:
-        with self._database.begin() as connection:
-            take_turn(connection)
-            yield connection
 
     def _derived(self, key: Key, records: Sequence[Record]) -> Batch:
         reference = self._reference(key)

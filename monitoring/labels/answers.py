@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, delete, select, update
 from monitoring.labels import items
 from monitoring.labels.items import ACCEPTED, DISPUTED, IN_DATA_SET, State
 from monitoring.labels.states import DECISION, LABEL, SKIP, settle
-from monitoring.tables import insert_new, storable, take_turn
+from monitoring.tables import insert_new, storable, turn
 from tidegate.errors import InvalidInput, ItemNotFound, TidegateError
 from tidegate.store import annotations
 from tidegate.store import relabel_items as table
@@ -157,8 +157,7 @@ def take_labels(
     seen: dict[tuple[str, str], Label] = {}
     rest = iter(labels)
     while piece := list(islice(rest, _PIECE)):
-        with database.begin() as connection:
-            take_turn(connection)
+        with turn(database) as connection:
             for label in piece:
                 if not _contradicts(label, seen, report):
                     take_label(connection, label, allowed, at, source, report)

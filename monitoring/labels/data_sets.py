@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 from monitoring.labels.items import ACCEPTED, FINAL, IN_DATA_SET, LABELLED
 from monitoring.labels.mixing import SPLITS, Labelled, Mixed, mix
 from monitoring.labels.states import LABEL
-from monitoring.tables import clean, take_turn
+from monitoring.tables import clean, turn
 from tidegate.errors import TidegateError, UsageError
 from tidegate.store import annotations, data_sets, random_draws, relabel_items
 
@@ -137,8 +137,7 @@ def _publish(
     staged.mkdir(parents=True, mode=0o700)
     try:
         digest = _write_splits(staged, source, mixed)
-        with database.begin() as connection:
-            take_turn(connection)
+        with turn(database) as connection:
             if labelled(connection, model) != list(items):
                 return None
             newest = _newest(connection, model)

@@ -14,7 +14,7 @@ from monitoring.labels import answers
 from monitoring.labels.answers import Allowed
 from monitoring.labels.items import IN_DATA_SET, NEW, State
 from monitoring.labels.states import DECISION, settle
-from monitoring.tables import storable, take_turn
+from monitoring.tables import storable, turn
 from tidegate.errors import InvalidInput, ItemNotFound
 from tidegate.store import relabel_items as table
 
@@ -35,8 +35,7 @@ def decide(database: Engine, name: str, label: str | None, at: float, allowed: A
         ItemNotFound: no such item.
         InvalidInput: several such items, no label of the model, or the item is in a data set or gold.
     """
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         found = _named(connection, name)
         if found.gold is not None:
             raise InvalidInput(f"item {found.id[:8]} is gold: it tests annotators; `relabel gold --remove` ends that")
@@ -52,8 +51,7 @@ def set_gold(database: Engine, name: str, label: str | None, allowed: Allowed) -
         ItemNotFound: no such item.
         InvalidInput: several such items, no label of the model, or the item is in a data set.
     """
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         found = _named(connection, name)
         if found.state == IN_DATA_SET:
             raise InvalidInput(f"item {found.id[:8]} is in data set {found.data_set}: what is trained on tests nobody")

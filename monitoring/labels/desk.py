@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Row
 from monitoring.labels import answers, claims, items, progress
 from monitoring.labels.items import Item
 from monitoring.labels.known import KnownLabels
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from tidegate.annotation import Document, Verdict
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, ItemNotFound
@@ -37,8 +37,7 @@ class QueueDesk:
     def next(self, model: str, annotator: str, count: int) -> Document:
         """Claim items for an annotator: those that they hold already first; at most `count` of them."""
         now = self._clock()
-        with reachable("no item is given out"), self._database.begin() as connection:
-            take_turn(connection)
+        with reachable("no item is given out"), turn(self._database) as connection:
             given = claims.claim(connection, model, annotator, now, most=count)
             return {
                 "items": [self._shown(item) for item in given],
@@ -63,8 +62,7 @@ class QueueDesk:
             NotReady: the state database cannot be written now; nothing was stored.
         """
         now, comment = self._clock(), self._redact(comment)
-        with reachable("the answer is not stored"), self._database.begin() as connection:
-            take_turn(connection)
+        with reachable("the answer is not stored"), turn(self._database) as connection:
             found = _found(connection, model, item)
             if progress.is_another(connection, item, annotator, verdict, label):
                 _check_open(connection, found, annotator)
@@ -89,8 +87,7 @@ class QueueDesk:
             NotReady: the state database cannot be written now.
         """
         now = self._clock()
-        with reachable("nothing is taken back"), self._database.begin() as connection:
-            take_turn(connection)
+        with reachable("nothing is taken back"), turn(self._database) as connection:
             found = progress.last_answer(connection, model, annotator)
             if found is None:
                 raise ItemNotFound(f"{annotator} has not answered anything of {model} that can be taken back")
@@ -107,8 +104,7 @@ class QueueDesk:
             ItemNotFound: no such item on the model's queue.
         """
         now = self._clock()
-        with reachable("the item is not given back"), self._database.begin() as connection:
-            take_turn(connection)
+        with reachable("the item is not given back"), turn(self._database) as connection:
             _found(connection, model, item)
             claims.release(connection, item, annotator)
             return progress.counts(connection, model, annotator, now)

@@ -22,7 +22,7 @@ from monitoring.labels.items import DISPUTED, IN_DATA_SET
 from monitoring.labels.mixing import Labelled
 from monitoring.labels.mixing import Row as Example
 from monitoring.labels.quality import Given, audit
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from tidegate.errors import UsageError
 from tidegate.store import relabel_items as table
 
@@ -79,8 +79,7 @@ def doubt_labels(
         part = [item for item, is_known in zip(batch, known, strict=True) if is_known is usual]
         answered = [_answered(rows[item.id], allowed) if usual else None for item in part]
         suspects |= _judge(part, answered, trusted if usual else (), step)
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         asked = sum(doubt(connection, item_id, why) for item_id, why in suspects.items())
         open_doubts = (table.c.model == model, table.c.state == DISPUTED, table.c.doubt != "")
         waiting = connection.scalar(select(func.count()).where(*open_doubts)) or 0

@@ -16,7 +16,7 @@ from monitoring.labels import items
 from monitoring.labels.answers import UNNAMED, Allowed, ImportReport, Label, answer, take_label, undo
 from monitoring.labels.exchange.label_studio import MALFORMED, read_annotation
 from monitoring.labels.states import LABEL, NONE, SKIP
-from monitoring.tables import insert_new, storable, take_turn
+from monitoring.tables import insert_new, storable, turn
 from tidegate.errors import InvalidInput, TidegateError
 from tidegate.store import annotations
 from tidegate.store import webhook_answers as table
@@ -46,8 +46,7 @@ def take_event(database: Engine, model: str, event: Any, allowed: Allowed, at: f
     if not isinstance(action, str):
         raise InvalidInput("no event of Label Studio: an object with `action` is wanted")
     report = ImportReport()
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         for annotation, task in _pairs(event) if action in _MADE else ():
             _take(connection, model, annotation, task, allowed, at, report)
         for annotation in _gone(event) if action == _DELETED else ():

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Engine, insert, select, update
 
-from monitoring.tables import clean, take_turn
+from monitoring.tables import clean, turn
 from tidegate.store import retrainings as table
 
 State = Literal["running", "canary", "promoted", "refused", "failed"]
@@ -62,8 +62,7 @@ def begin(database: Engine, model: str, live: int, at: float, loop: str = "") ->
         at: Unix time in seconds.
         loop: what names a simulated loop; empty for none.
     """
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         newest = select(table).where(table.c.model == model).order_by(table.c.id.desc()).limit(1)
         row = connection.execute(newest).one_or_none()
         if row is not None and row.state == FAILED and loop and row.detail.get("loop") == loop:

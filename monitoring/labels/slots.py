@@ -8,8 +8,7 @@ serving, and are forgotten where nobody asks for them soon. Before: `writer`; af
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sqlalchemy import Connection, Engine, select
@@ -18,7 +17,7 @@ from monitoring.labels import budget, candidates, picks, relabel
 from monitoring.labels.budget import Budget, Spent
 from monitoring.labels.picks import Pool
 from monitoring.labels.policies import Pick
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from tidegate.settings import Settings
 from tidegate.store import records
 
@@ -70,7 +69,7 @@ class Slots:
         if pool is None:
             return 0
         chosen = self._within_caps(pool, spent, self._choose(pool, spent))
-        with self._turn() as connection:
+        with turn(self._database) as connection:
             return self._enqueue(connection, model, pool, chosen, at)
 
     def _choose(self, pool: Pool, spent: Spent) -> list[Pick]:
@@ -114,9 +113,3 @@ class Slots:
             )
             added += item_id is not None
         return added
-
-    @contextmanager
-    def _turn(self) -> Iterator[Connection]:
-        with self._database.begin() as connection:
-            take_turn(connection)
-            yield connection

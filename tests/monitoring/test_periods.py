@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from monitoring import periods
 from monitoring.periods import KEEP_DAYS, Period
 from monitoring.summary import Summary
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from tests import postgres
 from tests.monitoring.conftest import House
 from tidegate import store
@@ -46,8 +46,7 @@ def clear(database: Engine) -> None:
 def write(database: Engine, created_at: list[float], now: float) -> None:
     """What a writer does with a batch: each row adds 1, its second of the day, and its square."""
     times = np.array(created_at)
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         for period, mask in periods.place(times, now):
             whole = np.floor(times[mask])
             sums = np.array([len(whole), whole.sum(), (whole**2).sum()])
@@ -55,8 +54,7 @@ def write(database: Engine, created_at: list[float], now: float) -> None:
 
 
 def roll_up(database: Engine, now: float) -> None:
-    with database.begin() as connection:
-        take_turn(connection)
+    with turn(database) as connection:
         periods.roll_up(connection, now)
 
 

@@ -82,14 +82,13 @@ class Simulation:
 
         from monitoring.labels.items import list_items
         from monitoring.labels.selection import enqueue_drifted
-        from monitoring.tables import take_turn
+        from monitoring.tables import turn
         from tidegate.store import windows
 
         missing = self.labels - len(list_items(work.database, model=work.model))
         version = work.retraining.detail["live"]
         of_version = (windows.c.model == work.model, windows.c.version == version)
-        with work.database.begin() as connection:
-            take_turn(connection)
+        with turn(work.database) as connection:
             ids = (
                 connection.execute(select(windows.c.id).where(*of_version).order_by(windows.c.id.desc()))
                 .scalars()
@@ -133,14 +132,12 @@ class Simulation:
         from monitoring.labels.answers import answer
         from monitoring.labels.claims import claim
         from monitoring.labels.known import KnownLabels
-        from monitoring.tables import take_turn
+        from monitoring.tables import turn
 
         known = KnownLabels(work.bundles)
-        with work.database.begin() as connection:
-            take_turn(connection)
+        with turn(work.database) as connection:
             held = claim(connection, work.model, who, time.time(), most=CLAIMED_AT_ONCE)
-        with work.database.begin() as connection:
-            take_turn(connection)
+        with turn(work.database) as connection:
             for item in held:
                 labels = known(item.model, item.version)
                 verdict, label = self._says(who, item, truth, labels)

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from monitoring.labels import relabel
-from monitoring.tables import take_turn
+from monitoring.tables import turn as turn
 from tests import postgres
 from tidegate import store
 
@@ -34,14 +34,6 @@ def database_url(kind: str, folder: Path) -> Iterator[str]:
         return
     with postgres.server() as url:
         yield url
-
-
-@contextmanager
-def turn(database: Engine) -> Iterator[Connection]:
-    """A transaction as everything that changes the queue takes it."""
-    with database.begin() as connection:
-        take_turn(connection)
-        yield connection
 
 
 def fill(

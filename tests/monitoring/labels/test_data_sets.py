@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, insert, select, update
 from monitoring.labels import answers, claims, items
 from monitoring.labels.answers import Label
 from monitoring.labels.data_sets import Source, build, list_data_sets, sweep
-from monitoring.tables import take_turn
+from monitoring.tables import turn
 from tests import postgres
 from tidegate import store
 from tidegate.environments import CHECKOUT
@@ -85,8 +85,7 @@ def label_all(database: Engine, *people: str, label: str = "down", at_once: int 
     given = 0
     for who in people or ("ann", "bob"):
         while True:
-            with database.begin() as connection:
-                take_turn(connection)
+            with turn(database) as connection:
                 held = claims.claim(connection, "news", who, 5.0, most=at_once)
                 for item in held:
                     answers.answer(connection, item.id, who, "label", label, 5.0, allowed, "simulated")
