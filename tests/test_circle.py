@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -105,15 +105,21 @@ def test_labels_come_back_from_label_studio(world: World, server: Server, tmp_pa
     tidegate("relabel", "export", "phrases", "--format", "labelstudio", "--output", tasks_file, "--home", world.home)
     tasks = json.loads(tasks_file.read_text())
     choice = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["neutral"]}}
-    for task in tasks:
-        task["annotations"] = [{"result": [choice]}]
-    tasks_file.write_text(json.dumps(tasks))
+    waiting = _imported(world, tasks_file, tasks, [{"result": [choice], "completed_by": 1}])
+    left = _imported(world, tasks_file, tasks, [{"result": [choice], "completed_by": person} for person in (1, 2)])
 
-    tidegate("relabel", "import", tasks_file, "--format", "labelstudio", "--home", world.home)
-
-    left = json.loads(tidegate("relabel", "list", "phrases", "--json", "--home", world.home).stdout)
     assert len(tasks) >= 50
+    assert {(item["state"], item["wanted"]) for item in waiting} <= {("labelled", 2)}
     assert left == []
+
+
+def _imported(
+    world: World, file: Path, tasks: list[dict[str, Any]], annotations: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """What is still on the queue of "phrases" after every task came back with these annotations."""
+    file.write_text(json.dumps([task | {"annotations": annotations} for task in tasks]))
+    tidegate("relabel", "import", file, "--format", "labelstudio", "--home", world.home)
+    return json.loads(tidegate("relabel", "list", "phrases", "--json", "--home", world.home).stdout)  # type: ignore[no-any-return]
 
 
 def test_a_changed_byte_is_refused_by_name_and_stops_no_other_model(world: World, tmp_path: Path) -> None:
