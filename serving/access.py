@@ -70,6 +70,8 @@ RULES: tuple[tuple[str, Role], ...] = (
     ("* /demo", PREDICT),
     ("* /demo/{rest...}", PREDICT),
     ("GET /drift/{m}", ANNOTATE),  # it shows texts that others sent
+    ("GET /dashboard", ANNOTATE),  # so does it
+    ("GET /dashboard/{rest...}", ANNOTATE),
     ("* /relabel", ANNOTATE),
     ("* /relabel/{rest...}", ANNOTATE),
     # Open Inference Protocol V2

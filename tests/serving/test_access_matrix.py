@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
 from demos.app import mount_demos
+from demos.dashboard.app import mount_dashboard
 from demos.drift_page import mount_drift_page
 from demos.entrance import COOKIE
 from demos.guard import ShareGuard
@@ -69,6 +70,7 @@ class Whole:
     def compose(self, app: FastAPI) -> ASGIApp:
         """Mount the pages and put the guard in front."""
         mount_demos(app, app.state.gateway)
+        mount_dashboard(app)
         mount_drift_page(app)
         mount_relabel_page(app)
         links = ShareLinks(self.database, b"s" * 32)

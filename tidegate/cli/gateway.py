@@ -19,6 +19,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 
+from demos.dashboard.app import mount_dashboard
 from demos.drift_page import mount_drift_page
 from demos.guard import ShareGuard
 from demos.meter import ShareMeter
@@ -186,6 +187,7 @@ def serve(
         desk=QueueDesk(database, bundles, settings),
         on_loaded=conclude,
     )
+    mount_dashboard(app)
     mount_drift_page(app)
     mount_relabel_page(app)
     if not demos_at:
@@ -258,6 +260,7 @@ def _announce(url: str, bundles: BundleStore, *, asks_for_key: bool) -> None:
     models = bundles.names()
     for model in models:
         console.say(f"  demo     {url}/demo/{model}")
+    console.say(f"  dashboard {url}/dashboard")
     console.say(f"  relabel  {url}/relabel")
     console.say(f"  docs     {url}/docs")
     console.say(f"  metrics  {url}/metrics")

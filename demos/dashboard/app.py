@@ -1,0 +1,91 @@
+"""The routes of `/dashboard`: every view as a page, each of its tables as CSV (`?csv=NAME`), style and script.
+
+For keys that may annotate (`serving.access`), since it shows texts that others sent.
+Before: `tidegate.cli.gateway` mounts it, in every worker; after: a browser. No view runs on the event loop for long:
+what reads disk or database does so in threads.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import cache
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from demos.dashboard.content import Page
+from demos.dashboard.page import render
+from demos.dashboard.sheet import to_csv
+from demos.dashboard.views import VIEWS, View
+from demos.dashboard.visit import NoRuns, Runs, Visit
+from tidegate.errors import ItemNotFound
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+_TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+_ASSETS = ("page.css", "page.js")
+
+
+def mount_dashboard(app: FastAPI, runs: Runs | None = None) -> None:
+    """Add the dashboard's routes to a gateway's app.
+
+    Args:
+        app: with the gateway in its state.
+        runs: where to read the registry's runs; None where there is none.
+    """
+    router = APIRouter(include_in_schema=False)
+    for path, view in VIEWS.items():
+        router.add_api_route(path, _route(view, runs or NoRuns()))
+    for name in _ASSETS:
+        router.add_api_route(f"/dashboard/{name}", _asset_route(name))
+    app.include_router(router)
+
+
+def _route(view: View, runs: Runs) -> Callable[..., Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        asked = request.query_params
+        query = {name: asked.getlist(name) for name in asked}
+        page = await view(Visit(request.app.state.gateway, runs, request.path_params, query))
+        if "csv" in query:
+            return _csv(page, query["csv"][0])
+        root = str(request.scope.get("root_path", ""))
+        path = request.url.path.removeprefix(root)
+        return HTMLResponse(render(page, path, asked.multi_items(), root), headers=_HEADERS)
+
+    return answer
+
+
+def _csv(page: Page, name: str) -> Response:
+    """A table of a page.
+
+    Raises:
+        ItemNotFound: it has none of that name.
+    """
+    tables = {table.name: table for table in page.tables()}
+    if name not in tables:
+        known = ", ".join(tables) or "none"
+        raise ItemNotFound(f"no table {name[:40]!r} on this page; it has: {known}")
+    headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+    return Response(to_csv(tables[name]), media_type="text/csv; charset=utf-8", headers=_HEADERS | headers)
+
+
+def _asset_route(name: str) -> Callable[..., Awaitable[Response]]:
+    async def answer() -> Response:
+        headers = _HEADERS | {"cache-control": "no-cache"}
+        return Response(_asset(name), media_type=_TYPES[Path(name).suffix], headers=headers)
+
+    return answer
+
+
+@cache
+def _asset(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()

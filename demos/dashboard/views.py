@@ -1,0 +1,18 @@
+"""The views of the dashboard: one line each, an address and the function that answers it.
+
+An address without a line here does not exist; every one of them is in the access table (`serving.access`) under
+`/dashboard`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from demos.dashboard import models
+from demos.dashboard.content import Page
+from demos.dashboard.visit import Visit
+
+View = Callable[[Visit], Awaitable[Page]]
+
+VIEWS: Mapping[str, View] = {
+    "/dashboard": models.all_models,
+    "/dashboard/models/{model}": models.one_model,
+}
