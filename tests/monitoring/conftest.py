@@ -12,7 +12,7 @@ from monitoring.job import MonitoringJob
 from monitoring.metrics import MonitoringMetrics
 from monitoring.reference import References
 from monitoring.writer import Writer
-from tests import bundles
+from tests import bundles, postgres
 from tests.monitoring.states import State
 from tidegate import store
 from tidegate.bundle import Bundle
@@ -64,9 +64,19 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
+    """On SQLite; modules that are tested on both parametrize it indirectly with `DATABASES`."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield from _house(tmp_path, "")
+        return
+    with postgres.server() as url:
+        yield from _house(tmp_path, url)
+
+
+def _house(home: Path, url: str) -> Iterator[House]:
     settings = Settings(
-        home=tmp_path,
+        home=home,
+        database_url=url,
         window_rows=100,
         relabel_per_alert=10,
         relabel_per_day=0,

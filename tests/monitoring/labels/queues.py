@@ -49,7 +49,7 @@ def put(
 ) -> str | None:
     """Queue one text as if it had been served."""
     record: Any = SimpleNamespace(
-        model=MODEL, version=1, id=f"p-{text}", text=text, label="up", score=0.4, scores=list(scores),
+        model=MODEL, version=1, id=f"p-{text}"[:64], text=text, label="up", score=0.4, scores=list(scores),
         window_id=None, caller="", embedding=None,
     )  # fmt: skip
     return relabel.enqueue(connection, record, reason="margin", at=at, probability=0.5, double_share=double_share)

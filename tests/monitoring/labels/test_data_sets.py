@@ -16,11 +16,11 @@ from monitoring.labels import answers, claims, items
 from monitoring.labels.answers import Label
 from monitoring.labels.data_sets import Source, build, list_data_sets, sweep
 from monitoring.tables import turn
-from tests import postgres
+from tests.monitoring.labels.queues import DATABASES, database_url
 from tidegate import store
 from tidegate.environments import CHECKOUT
 from tidegate.errors import UsageError
-from tidegate.store import annotations, data_sets, relabel_items
+from tidegate.store import annotations, relabel_items
 
 PARENT = Source(
     "runs:/parent/model",
@@ -37,22 +37,13 @@ def allowed(model: str, version: int) -> tuple[str, ...]:
     return ("up", "down")
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    with postgres.server() as url:
-        yield url
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """An empty state database of either kind."""
-    url = f"sqlite:///{tmp_path / 'state.db'}" if request.param == "sqlite" else request.getfixturevalue("cluster")
-    opened = store.open_database(url)
-    with opened.begin() as connection:
-        for table in (annotations, relabel_items, data_sets):
-            connection.execute(table.delete())
-    yield opened
-    opened.dispose()
+    with database_url(request.param, tmp_path) as url:
+        opened = store.open_database(url)
+        yield opened
+        opened.dispose()
 
 
 def put(database: Engine, count: int, *, model: str = "news", reason: str = "drift", **more: object) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from monitoring.labels import decisions, items
 from monitoring.labels.claims import LEASE_SECONDS
@@ -11,8 +11,11 @@ from monitoring.labels.desk import QueueDesk
 from monitoring.labels.known import KnownLabels
 from tests.labelling import queue
 from tests.monitoring.conftest import House
+from tests.monitoring.labels.queues import DATABASES
 from tidegate.errors import InvalidInput, ItemNotFound
 from tidegate.store import annotations, relabel_items
+
+pytestmark = pytest.mark.parametrize("house", DATABASES, indirect=True)
 
 
 def desk_of(house: House) -> QueueDesk:
@@ -176,13 +179,13 @@ def test_what_cannot_be_decided_is_refused_by_name(house: House) -> None:
     allowed = KnownLabels(house.bundles)
     with house.database.begin() as connection:
         connection.execute(update(relabel_items).where(relabel_items.c.id == two).values(state="in_data_set"))
-        connection.execute(update(relabel_items).values(id="abcd" + relabel_items.c.id))
+        connection.execute(update(relabel_items).values(id="abcd" + func.substr(relabel_items.c.id, 5)))
 
     for name, label, why in (
         ("abcd", "positive", "several items"),
         ("abc", "positive", "names no item"),
-        ("abcd" + one, "great", "no label of"),
-        ("abcd" + two, "positive", "data set"),
+        ("abcd" + one[4:], "great", "no label of"),
+        ("abcd" + two[4:], "positive", "data set"),
     ):
         with pytest.raises(InvalidInput, match=why):
             decisions.decide(house.database, name, label, 1.0, allowed)

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, delete, select, update
 from monitoring.labels import answers
 from monitoring.labels.answers import Label
 from monitoring.labels.events import take_event
-from tests.monitoring.labels.queues import LABELS, MODEL, allowed, fill, turn
+from tests.monitoring.labels.queues import DATABASES, LABELS, MODEL, allowed, database_url, fill, turn
 from tests.monitoring.labels.tools import annotation
 from tidegate import store
 from tidegate.errors import InvalidInput
@@ -22,11 +22,12 @@ from tidegate.store import annotations, relabel_items, webhook_answers
 AT = 2e9
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Engine]:
-    opened = store.open_database(f"sqlite:///{tmp_path / 'queue.db'}")
-    yield opened
-    opened.dispose()
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with database_url(request.param, tmp_path) as url:
+        opened = store.open_database(url)
+        yield opened
+        opened.dispose()
 
 
 def made(number: int, item_id: str, *choices: str, minute: int = 0, action: str = "CREATED", **more: Any) -> Any:
