@@ -75,11 +75,11 @@ def list_runs(tracking_uri: str) -> list[dict[str, Any]]:
     with registry(tracking_uri, "the registry") as mlflow:
         client = mlflow.MlflowClient()
         found: list[dict[str, Any]] = []
-        for model in _every(client.search_registered_models):
+        for model in every(client.search_registered_models):
             aliases: dict[str, list[str]] = {}
             for alias, version in model.aliases.items():
                 aliases.setdefault(str(version), []).append(alias)
-            versions = _every(partial(client.search_model_versions, f"name = '{model.name}'"))
+            versions = every(partial(client.search_model_versions, f"name = '{model.name}'"))
             found += [_describe(client, version, aliases.get(str(version.version), [])) for version in versions]
         return sorted(found, key=lambda row: -row["created_at_seconds"])
 
@@ -102,10 +102,7 @@ def show_run(uri: str, tracking_uri: str) -> dict[str, Any]:
             "params": dict(run.data.params),
             "metrics": dict(run.data.metrics),
             "git_commit": run.data.tags.get(_GIT_COMMIT, ""),
-            "datasets": [
-                {"name": used.dataset.name, "digest": used.dataset.digest, "context": _context(used)}
-                for used in _datasets(run)
-            ],
+            "datasets": data_sets(run),
         }
 
 
@@ -124,7 +121,7 @@ def pointed_at(uri: str, tracking_uri: str) -> tuple[str, str]:
         return f"models:/{match[1]}/{version.version}", version.run_id or ""
 
 
-def _every(search: Callable[..., Any]) -> Iterator[Any]:
+def every(search: Callable[..., Any]) -> Iterator[Any]:
     """What a search finds, on all its pages."""
     token: str | None = None
     while True:
@@ -239,6 +236,13 @@ def _lineage(uri: str, run: Any, layout: Layout) -> Lineage:
         dataset_name=used[0].dataset.name if used else "",
         dataset_digest=used[0].dataset.digest if used else "",
     )
+
+
+def data_sets(run: Any) -> list[dict[str, str]]:
+    """Name, digest and context (as `training`) of the data sets that an MLflow run logged, the training one first."""
+    return [
+        {"name": used.dataset.name, "digest": used.dataset.digest, "context": _context(used)} for used in _datasets(run)
+    ]
 
 
 def _datasets(run: Any) -> list[Any]:

@@ -8,6 +8,7 @@ import pytest
 from exporters.run_documents import MOST_POINTS, read_runs, thinned
 from exporters.run_figure import draw
 from exporters.run_import import import_runs
+from exporters.run_list import all_runs
 from tests.exporters.test_trainer_runs import write_state
 from tidegate.errors import RunNotFound, UsageError
 from tidegate.run_comparison import compare
@@ -37,6 +38,31 @@ def test_runs_are_read_by_id_and_by_registered_model_with_their_curves(tmp_path:
         with pytest.raises((RunNotFound, UsageError), match="run id"):
             read_runs(["nonsense"], store)
         check_drawings(tmp_path, compare([first, second], []))
+    finally:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+
+
+def test_every_run_is_listed_and_a_retrained_one_names_its_parent(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}"
+    write_state(tmp_path / "runs" / "a", 3)
+    (row,) = import_runs(tmp_path / "runs", store, "imported", "headlines", lambda *_: None)["runs"]
+    try:
+        with mlflow.start_run(run_name="again", tags={"tidegate.parent_run": row["registered"], "by": "x" * 900}) as run:
+            mlflow.log_param("seed", 1)
+        with mlflow.start_run(run_name="orphan", tags={"tidegate.parent_run": "models:/gone/7"}) as orphan:
+            pass
+        listed = {one["name"]: one for one in all_runs(store)}
+        assert list(listed) == ["orphan", "again", "a"]
+        assert listed["a"]["registered"] == [row["registered"]]
+        assert listed["a"]["metrics"]["loss"] == pytest.approx(1 / 3)
+        first, again, alone = read_runs([row["run_id"], run.info.run_id, orphan.info.run_id], store)
+        assert (again["parent"], alone["parent"]) == (row["run_id"], "")
+        assert again["tags"]["by"] == "x" * 500
+        assert first["registered"] == [row["registered"]]
+        assert {"path": "checkpoint-3/model.safetensors", "size_bytes": 7} in first["artifacts"]
+        assert first["experiment"] == "imported"
+        assert first["ended_seconds"] >= first["started_seconds"]
     finally:
         mlflow.set_tracking_uri(None)
         mlflow.set_registry_uri(None)

@@ -99,6 +99,13 @@ def import_runs(home: str, path: str, experiment: str, register: str) -> dict[st
         )
 
 
+def all_runs(home: str) -> list[dict[str, Any]]:
+    """Every run of the registry in a few words, registered or not."""
+    from exporters import run_list
+
+    return run_list.all_runs(tracking_uri(Path(home)))
+
+
 def read_runs(runs: list[str], home: str) -> list[dict[str, Any]]:
     """What is known of several runs, the histories of their metrics included."""
     from exporters.run_documents import read_runs as read
@@ -121,6 +128,7 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     "fetch_parent": fetch_parent,
     "find_trained": find_trained,
     "import_runs": import_runs,
+    "all_runs": all_runs,
     "read_runs": read_runs,
     "draw_comparison": draw_comparison,
 }

@@ -41,6 +41,7 @@ from tidegate.cli.demo_relay import DemoRelay
 from tidegate.cli.listening import handed_over, take_port
 from tidegate.cli.observing import check_tracing, make_registry, open_tracing
 from tidegate.cli.planner import Placements, make_planner, place_champions
+from tidegate.cli.registry_reader import registry_reader
 from tidegate.cli.server import CloseWhenLeaving, Server
 from tidegate.cli.wire import check_tls, uvicorn_config
 from tidegate.comparisons import ComparisonStore
@@ -187,7 +188,7 @@ def serve(
         desk=QueueDesk(database, bundles, settings),
         on_loaded=conclude,
     )
-    mount_dashboard(app)
+    mount_dashboard(app, registry_reader(settings))
     mount_drift_page(app)
     mount_relabel_page(app)
     if not demos_at:
