@@ -47,8 +47,8 @@ def compare(
         "runs": [{key: run[key] for key in ("uri", "run_id", "name", "status", "git_commit")} for run in runs],
         "params": differing,
         "same_params": len(params) - len(differing),
-        "metrics": [row for row in rows if not _OF_A_CLASS.fullmatch(row["name"])],
-        "classes": [_class(row) for row in rows if _OF_A_CLASS.fullmatch(row["name"])],
+        "metrics": [row for row in rows if not is_of_a_class(row["name"])],
+        "classes": [_class(row) for row in rows if is_of_a_class(row["name"])],
         "curves": [
             {"metric": name, "runs": [run["curves"].get(name) for run in runs]}
             for name in (metrics or sorted(with_curves, key=lambda name: (-_shared(name, runs), name)))
@@ -56,6 +56,11 @@ def compare(
         ],
         "variants": [row for manifest in manifests for row in _variants(manifest, runs)],
     }
+
+
+def is_of_a_class(metric: str) -> bool:
+    """Whether it is a metric of one class, as `evaluation_recall/positive`."""
+    return _OF_A_CLASS.fullmatch(metric) is not None
 
 
 def better(metric: str) -> Better | None:

@@ -1,24 +1,28 @@
 """The routes of `/dashboard`: every view as a page, each of its tables as CSV (`?csv=NAME`), style and script.
 
-For keys that may annotate (`serving.access`), since it shows texts that others sent.
+For keys that may annotate (`serving.access`), since it shows texts that others sent. What a view refuses is a page
+too, for browsers; programs get the problem document of every other route.
 Before: `tidegate.cli.gateway` mounts it, in every worker; after: a browser. No view runs on the event loop for long:
 what reads disk or database does so in threads.
 """
 
 from collections.abc import Awaitable, Callable
 from functools import cache
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from demos.dashboard.content import Page
+from demos.dashboard.models import MODELS
 from demos.dashboard.page import render
 from demos.dashboard.sheet import to_csv
 from demos.dashboard.views import VIEWS, View
 from demos.dashboard.visit import NoRuns, Runs, Visit
-from tidegate.errors import ItemNotFound
+from tidegate.errors import ItemNotFound, TidegateError
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; "
@@ -54,12 +58,20 @@ def _route(view: View, runs: Runs) -> Callable[..., Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         asked = request.query_params
         query = {name: asked.getlist(name) for name in asked}
-        page = await view(Visit(request.app.state.gateway, runs, request.path_params, query))
+        try:
+            page = await view(Visit(request.app.state.gateway, runs, request.path_params, query))
+        except TidegateError as error:
+            if "text/html" not in request.headers.get("accept", "") or "csv" in query:
+                raise
+            page, status = Page(HTTPStatus(error.status).phrase, f"{error}.", [], [MODELS]), error.status
+        else:
+            status = 200
         if "csv" in query:
             return _csv(page, query["csv"][0])
         root = str(request.scope.get("root_path", ""))
         path = request.url.path.removeprefix(root)
-        return HTMLResponse(render(page, path, asked.multi_items(), root), headers=_HEADERS)
+        document = await run_in_threadpool(render, page, path, asked.multi_items(), root)
+        return HTMLResponse(document, status, headers=_HEADERS)
 
     return answer
 

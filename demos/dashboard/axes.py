@@ -56,7 +56,9 @@ class Scale:
         return [number * step for number in range(first, last + 1)]
 
 
-def over(values: Sequence[float], start: float, end: float, *, log: bool = False, from_zero: bool = False) -> Scale:
+def over(
+    values: Sequence[float], start: float, end: float, *, log: bool = False, from_zero: bool = False, least: float = 0.0
+) -> Scale:
     """A scale that shows all the values.
 
     Args:
@@ -65,13 +67,14 @@ def over(values: Sequence[float], start: float, end: float, *, log: bool = False
         end: place of the greatest.
         log: logarithmic.
         from_zero: begin at 0, as lengths of bars must.
+        least: how much to show at least, so that small differences look small; of linear scales.
     """
     low, high = min(values), max(values)
     if log:
         low, high = 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
         return Scale(low, high if high > low else low * 10, start, end, log=True)
     low = min(low, 0.0) if from_zero else low
-    room = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
+    room = max((high - low) * 0.05, (least - (high - low)) / 2) or abs(high) * 0.1 or 1.0
     return Scale(low if from_zero and low == 0 else low - room, high + room, start, end)
 
 

@@ -6,6 +6,7 @@ Before: the views; after: `page` (HTML) and `sheet` (CSV).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from html import escape
 
 
@@ -19,10 +20,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A value with the words it is shown as; the CSV has the value itself."""
+    """A value with the words it is shown as; the CSV has the value itself. `mood` as of `Mark`."""
 
     value: float | int
     shown: str
+    mood: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,31 @@ class Mark:
     mood: str = ""
 
 
-Cell = str | int | float | Link | Number | Mark | None
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A box to tick: the form that the view gives the id `choices` sends `name=value` for those that are ticked."""
+
+    name: str
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column that can be sorted by.
+
+    Attributes:
+        name: of the column.
+        to: query that sorts the page by it, as `?sort=name`.
+        order: `ascending` or `descending` where the rows are in its order.
+    """
+
+    name: str
+    to: str
+    order: str = ""
+
+
+Cell = str | int | float | Link | Number | Mark | Choice | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +72,17 @@ class Table:
         columns: their names, with units.
         rows: one cell a column; None where nothing is known.
         note: a sentence below it.
+        first: how many rows the page shows, where it does not show all; the CSV has all.
         empty: what to say when there are no rows, and what would make some.
     """
 
     name: str
     caption: str
-    columns: Sequence[str]
+    columns: Sequence[str | Heading]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
     empty: str = "Nothing yet."
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +125,7 @@ class Page:
         crumbs: the pages above it.
         model: whose views to offer beside it; empty for none.
         live: the script asks for the page's figures again and again.
+        reload_seconds: the browser loads the page again after so many; 0 for never.
     """
 
     title: str
@@ -105,6 +134,7 @@ class Page:
     crumbs: Sequence[Link] = field(default=())
     model: str = ""
     live: bool = False
+    reload_seconds: int = 0
 
     def tables(self) -> list[Table]:
         """Every table of the page, in order."""
@@ -124,6 +154,11 @@ def share(value: float | None) -> Cell:
 def milliseconds(seconds: float | None) -> Cell:
     """A duration in seconds, shown in milliseconds."""
     return None if seconds is None else Number(seconds, f"{seconds * 1_000:.3g} ms")
+
+
+def when(seconds: float | None) -> Cell:
+    """A Unix time as a date and a time of day, UTC."""
+    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
 def megabytes(size: int | None) -> Cell:

@@ -10,7 +10,20 @@ from html import escape
 from itertools import groupby
 from urllib.parse import urlencode
 
-from demos.dashboard.content import Cell, Figure, Link, Mark, Markup, Number, Page, Part, Section, Table
+from demos.dashboard.content import (
+    Cell,
+    Choice,
+    Figure,
+    Heading,
+    Link,
+    Mark,
+    Markup,
+    Number,
+    Page,
+    Part,
+    Section,
+    Table,
+)
 
 _PLACES = (
     ("Models", "/dashboard"),
@@ -27,7 +40,7 @@ _OF_A_MODEL = (
 )
 _FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="robots" content="noindex"><title>{title} · Tidegate</title><link rel="icon" href="data:,">
+<meta name="robots" content="noindex">{reload}<title>{title} · Tidegate</title><link rel="icon" href="data:,">
 <link rel="stylesheet" href="{root}/dashboard/page.css"><script src="{root}/dashboard/page.js" type="module"></script>
 </head><body data-root="{root}"{live}><a class="skip" href="#content">Skip to content</a>
 <header class="top"><a class="brand" href="{root}/dashboard">Tidegate</a>
@@ -51,6 +64,7 @@ def render(page: Page, path: str, query: Sequence[tuple[str, str]] = (), root: s
         title=escape(page.title),
         lead=escape(page.lead),
         root=escape(root),
+        reload=f'<meta http-equiv="refresh" content="{page.reload_seconds}">' if page.reload_seconds else "",
         live=' data-live="yes"' if page.live else "",
         places="".join(_place(name, at, path, root) for name, at in _PLACES),
         crumbs=_crumbs(page, root),
@@ -114,22 +128,33 @@ def _table(table: Table, csv: str, root: str) -> str:
     kinds = [
         _kind(next((cell for cell in column if cell is not None), None)) for column in zip(*table.rows, strict=True)
     ]
-    head = "".join(
-        f'<th scope="col"{kind}>{escape(column)}</th>' for kind, column in zip(kinds, table.columns, strict=True)
-    )
-    rows = "".join(_row(row, root) for row in table.rows)
+    head = "".join(_heading(column, kind) for kind, column in zip(kinds, table.columns, strict=True))
+    rows = "".join(_row(row, root) for row in table.rows[: table.first])
+    cut = table.first is not None and len(table.rows) > table.first
+    beside = f" has all {len(table.rows):,} rows; these are the first {table.first}." if cut else ""
     return (
         f'<div class="sheet" id="{escape(table.name)}"><div class="scroll" tabindex="0" role="region" '
         f'aria-label="{escape(table.caption)}"><table><caption>{escape(table.caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p class="soft"><a href="{escape(csv)}" download>CSV</a></p>{note}</div>'
+        f'<p class="soft csv"><a href="{escape(csv)}" download>CSV</a>{beside}</p>{note}</div>'
     )
 
 
+def _heading(column: str | Heading, kind: str) -> str:
+    if isinstance(column, str):
+        return f'<th scope="col"{kind}>{escape(column)}</th>'
+    order = f' aria-sort="{column.order}"' if column.order else ""
+    return f'<th scope="col"{kind}{order}><a href="{escape(column.to)}">{escape(column.name)}</a></th>'
+
+
 def _row(row: Sequence[Cell], root: str) -> str:
-    first, *rest = row
-    cells = "".join(f"<td{_kind(cell)}>{_cell(cell, root)}</td>" for cell in rest)
-    return f'<tr><th scope="row">{_cell(first, root)}</th>{cells}</tr>'
+    """The first cell names the row; a box to tick may stand before it."""
+    names = 1 if isinstance(row[0], Choice) else 0
+    return f"<tr>{''.join(_data(cell, root, names=place == names) for place, cell in enumerate(row))}</tr>"
+
+
+def _data(cell: Cell, root: str, *, names: bool) -> str:
+    return f'<th scope="row">{_cell(cell, root)}</th>' if names else f"<td{_kind(cell)}>{_cell(cell, root)}</td>"
 
 
 def _kind(cell: Cell) -> str:
@@ -142,10 +167,15 @@ def _cell(cell: Cell, root: str) -> str:
             return '<span class="soft">-</span>'
         case Link():
             return _anchor(cell.word, root + cell.to)
-        case Number():
+        case Number(mood=""):
             return escape(cell.shown)
-        case Mark():
-            return f'<span class="mark {escape(cell.mood)}">{escape(cell.word)}</span>'
+        case Number(shown=word, mood=mood) | Mark(word=word, mood=mood):
+            return f'<span class="mark {escape(mood)}">{escape(word)}</span>'
+        case Choice():
+            return (
+                f'<input type="checkbox" form="choices" name="{escape(cell.name)}" value="{escape(cell.value)}" '
+                f'aria-label="{escape(cell.label)}">'
+            )
         case float():
             return f"{cell:.4g}"
         case int():

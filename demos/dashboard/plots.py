@@ -13,6 +13,7 @@ from html import escape
 
 from demos.dashboard import axes
 from demos.dashboard.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from demos.dashboard.names import placed
 
 MOST_SERIES = 8  # that can be told apart
 _MARKS = ("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z", "M-4 -4h8v8h-8z", "M0 -5l5 9h-10z", "M0 -5l5 5l-5 5l-5 -5z")
@@ -46,35 +47,37 @@ def lines(
 
     Args:
         title: what is plotted.
-        series: one to eight with a point or more; the first eight are drawn.
+        series: the first eight are drawn; one without points keeps its colour for itself.
         x_name: of the axis, with its unit.
         y_name: of the axis, with its unit.
         from_zero: the y axis begins at 0.
         diagonal: draw y = x, what a calibrated model would do.
     """
-    kept = [one for one in series if one.xs][:MOST_SERIES]
+    kept = [(number, one) for number, one in enumerate(series[:MOST_SERIES]) if one.xs]
     if not kept:
         return _empty(title)
-    x = axes.over([value for one in kept for value in one.xs], LEFT, WIDTH - RIGHT)
-    y = axes.over([value for one in kept for value in one.ys], HEIGHT - BOTTOM, TOP + 6, from_zero=from_zero)
+    x = axes.over([value for _, one in kept for value in one.xs], LEFT, WIDTH - RIGHT)
+    y = axes.over([value for _, one in kept for value in one.ys], HEIGHT - BOTTOM, TOP + 6, from_zero=from_zero)
     parts = [axes.drawn(x, y, x_name, y_name)]
     if diagonal:
         low, high = max(x.low, y.low), min(x.high, y.high)
         parts.append(f'<line class="edge" x1="{x.at(low)}" y1="{y.at(low)}" x2="{x.at(high)}" y2="{y.at(high)}"/>')
-    for number, one in enumerate(kept):
+    for number, one in kept:
         places = [(x.at(a), y.at(b)) for a, b in zip(one.xs, one.ys, strict=True)]
         joined = " ".join(f"{a},{b}" for a, b in places)
         parts.append(f'<polyline class="line s{number}" points="{joined}"/>')
         if len(places) <= 40:
             shown = [f"{one.name}: {axes.shown(a)}, {b:.4g}" for a, b in zip(one.xs, one.ys, strict=True)]
             parts += [_mark(number, a, b, said) for (a, b), said in zip(places, shown, strict=True)]
-    said = "; ".join(f"{one.name} from {one.ys[0]:.4g} to {one.ys[-1]:.4g}" for one in kept)
-    left_out = f" {len(series) - len(kept)} more are not drawn." if len(series) > len(kept) else ""
-    legend = "" if len(kept) == 1 else _legend([one.name for one in kept])
+    said = "; ".join(f"{one.name} from {one.ys[0]:.4g} to {one.ys[-1]:.4g}" for _, one in kept)
+    left_out = f" {len(series) - MOST_SERIES} more are not drawn." if len(series) > MOST_SERIES else ""
+    legend = "" if len(series) == 1 else _legend([(number, one.name) for number, one in kept])
     return _svg(title, f"{said}.{left_out}", WIDTH, HEIGHT, *parts) + legend
 
 
-def dots(title: str, points: Sequence[Dot], x_name: str, y_name: str, *, log_x: bool = False) -> str:
+def dots(
+    title: str, points: Sequence[Dot], x_name: str, y_name: str, *, log_x: bool = False, least_y: float = 0.0
+) -> str:
     """Named points over common axes: what is gained against what it costs.
 
     Args:
@@ -83,18 +86,22 @@ def dots(title: str, points: Sequence[Dot], x_name: str, y_name: str, *, log_x: 
         x_name: of the axis, with its unit.
         y_name: of the axis, with its unit.
         log_x: the x axis is logarithmic.
+        least_y: how much the y axis shows at least, so that small differences look small.
     """
     if not points:
         return _empty(title)
     x = axes.over([point.x for point in points], LEFT, WIDTH - RIGHT, log=log_x)
-    y = axes.over([point.y for point in points], HEIGHT - BOTTOM, TOP + 6)
+    y = axes.over([point.y for point in points], HEIGHT - BOTTOM, TOP + 6, least=least_y)
+    places = [(x.at(point.x), y.at(point.y)) for point in points]
     parts = [axes.drawn(x, y, x_name, y_name)]
-    for point in points:
-        at_x, at_y = x.at(point.x), y.at(point.y)
+    for point, (at_x, at_y) in zip(points, places, strict=True):
         parts.append(_mark(point.kind, at_x, at_y, f"{point.name}: {point.x:.4g}, {point.y:.4g}", filled=point.filled))
-        end = at_x > WIDTH * 0.75
-        anchor = ' text-anchor="end"' if end else ""
-        parts.append(f'<text x="{at_x + (-8 if end else 8)}" y="{at_y - 6}"{anchor}>{escape(_cut(point.name))}</text>')
+    names = [_cut(point.name) for point in points]
+    parts += [
+        f'<text x="{place.x:.1f}" y="{place.y:.1f}" text-anchor="{place.anchor}">{escape(name)}</text>'
+        for name, place in zip(names, placed(names, places), strict=True)
+        if place is not None
+    ]
     said = "; ".join(f"{point.name}: {x_name} {point.x:.4g}, {y_name} {point.y:.4g}" for point in points)
     return _svg(title, said, WIDTH, HEIGHT, *parts)
 
@@ -141,13 +148,13 @@ def _mark(kind: int, x: float, y: float, said: str, *, filled: bool = True) -> s
     )
 
 
-def _legend(names: Sequence[str]) -> str:
+def _legend(names: Sequence[tuple[int, str]]) -> str:
     """Names with their line and mark, below the plot, where they wrap on a phone."""
     items = "".join(
         f'<li><svg viewBox="-14 -6 28 12" class="chart" aria-hidden="true">'
         f'<line class="line s{number}" x1="-14" x2="14" y1="0" y2="0"/>'
         f'<path class="dot s{number}" d="{_MARKS[number % len(_MARKS)]}"/></svg>{escape(name)}</li>'
-        for number, name in enumerate(names)
+        for number, name in names
     )
     return f'<ul class="legend">{items}</ul>'
 

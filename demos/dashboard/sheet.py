@@ -7,7 +7,7 @@ Before: `app`, for `?csv=NAME`; after: the visitor's spreadsheet. Texts that beg
 import csv
 import io
 
-from demos.dashboard.content import Cell, Link, Mark, Number, Table
+from demos.dashboard.content import Cell, Choice, Heading, Link, Mark, Number, Table
 
 _RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -16,7 +16,7 @@ def to_csv(table: Table) -> str:
     """The whole table, a header line first."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow([_safe(column) for column in table.columns])
+    writer.writerow([_safe(column.name if isinstance(column, Heading) else column) for column in table.columns])
     writer.writerows([_value(cell) for cell in row] for row in table.rows)
     return out.getvalue()
 
@@ -27,6 +27,8 @@ def _value(cell: Cell) -> str | int | float:
             return ""
         case Link() | Mark():
             return _safe(cell.word)
+        case Choice():
+            return _safe(cell.value)
         case Number():
             return cell.value
         case str():

@@ -4,7 +4,9 @@ Before: `app` makes one for each request; after: the views. Disk and database ar
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,33 +14,54 @@ from starlette.concurrency import run_in_threadpool
 
 from serving.gateway import Gateway
 from tidegate.bundle import MANIFEST, Bundle, Manifest
+from tidegate.bundle_store import BundleStore
 from tidegate.errors import BundleNotFound, InvalidInput
 
 _MOST_DIGITS = 9
 
 
-class Runs(Protocol):
-    """The runs of the registry, read where MLflow lives."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the registry said when it was asked last.
 
-    async def listed(self) -> Sequence[Mapping[str, Any]]:
-        """Every run, newest first."""
+    Attributes:
+        documents: what it said; None where it has not answered yet, or cannot be asked.
+        as_of: when that was, Unix seconds.
+        failure: why it could not be read, as a sentence without its full stop; empty where it could.
+    """
+
+    documents: Sequence[Mapping[str, Any]] | None = None
+    as_of: float = 0.0
+    failure: str = ""
+
+    @property
+    def pending(self) -> bool:
+        """It is being asked for the first time."""
+        return self.documents is None and not self.failure
+
+
+class Runs(Protocol):
+    """The runs of the registry, read where MLflow lives. Both answer at once with what is known, and read behind."""
+
+    def listed(self) -> Reading:
+        """Every run, newest first, as `exporters.run_list.all_runs` answers it."""
         ...
 
-    async def documents(self, run_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
-        """What is known of some, as `exporters.run_documents.read_runs` answers it."""
+    def documents(self, run_ids: Sequence[str]) -> Reading:
+        """What is known of some, in their order, as `exporters.run_documents.read_runs` answers it."""
         ...
 
 
 class NoRuns:
     """Where no registry can be read: the dashboard shows what bundles know of their runs."""
 
-    async def listed(self) -> Sequence[Mapping[str, Any]]:
-        """None."""
-        return []
+    def listed(self) -> Reading:
+        """Nothing, and why."""
+        return Reading(failure="this server reads no registry")
 
-    async def documents(self, run_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:  # noqa: ARG002  # the protocol's
-        """None."""
-        return []
+    def documents(self, run_ids: Sequence[str]) -> Reading:  # noqa: ARG002  # the protocol's
+        """Nothing, and why."""
+        return self.listed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +119,21 @@ def read_manifest(file: Path) -> Manifest:
         BundleNotFound: it cannot be read.
     """
     try:
-        return Manifest.model_validate_json(file.read_bytes())
+        return _parsed(file, file.stat().st_mtime_ns)
     except (OSError, ValueError) as error:
         raise BundleNotFound(f"{file} cannot be read: {str(error)[:200]}") from None
+
+
+def every_manifest(store: BundleStore) -> list[Manifest]:
+    """Of every bundle version, newest first in each model; one that cannot be read is left out."""
+    found = []
+    for name in store.names():
+        for version in reversed(store.versions(name)):
+            with suppress(BundleNotFound):  # the model's page and `tidegate bundles verify` say what is wrong with it
+                found.append(read_manifest(store.path(name, version) / MANIFEST))
+    return found
+
+
+@lru_cache(maxsize=512)
+def _parsed(file: Path, changed: int) -> Manifest:  # noqa: ARG001  # what was published stays as it is
+    return Manifest.model_validate_json(file.read_bytes())

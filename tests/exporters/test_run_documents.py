@@ -48,7 +48,9 @@ def test_every_run_is_listed_and_a_retrained_one_names_its_parent(tmp_path: Path
     write_state(tmp_path / "runs" / "a", 3)
     (row,) = import_runs(tmp_path / "runs", store, "imported", "headlines", lambda *_: None)["runs"]
     try:
-        with mlflow.start_run(run_name="again", tags={"tidegate.parent_run": row["registered"], "by": "x" * 900}) as run:
+        with mlflow.start_run(
+            run_name="again", tags={"tidegate.parent_run": row["registered"], "by": "x" * 900}
+        ) as run:
             mlflow.log_param("seed", 1)
         with mlflow.start_run(run_name="orphan", tags={"tidegate.parent_run": "models:/gone/7"}) as orphan:
             pass
