@@ -32,10 +32,9 @@ def read_runs(uris: Sequence[str], tracking_uri: str) -> list[dict[str, Any]]:
 
     Returns:
         Of each what `run_list.summary` says, and `{"uri", "git_commit", "params", "metrics", "curves", "tags",
-        "parent", "registered", "artifacts"}`. A curve is `{"steps", "seconds", "values"}`, of a metric with two values or more;
-        `parent`
-        is the id of the run that this one trains again or belongs to, empty for none that is there; an artifact is
-        `{"path", "size_bytes"}`, and `artifacts` is None where their store does not answer.
+        "parent", "registered", "artifacts"}`. A curve is `{"steps", "seconds", "values"}`, of a metric with two
+        values or more; `parent` is the id of the run that this one trains again or belongs to, empty for none that is
+        there; an artifact is `{"path", "size_bytes"}`, and `artifacts` is None where their store does not answer.
 
     Raises:
         RunNotFound: the registry has no such run, or nothing that the URI could name.

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from demos.dashboard import content, curves
-from demos.dashboard.content import Cell, Link, Page, Section, Table
+from demos.dashboard.content import Cell, Link, Page, Part, Section, Table
 from demos.dashboard.forms import form
 from demos.dashboard.known_runs import RUNS, bundles_of, known_runs, reading_page
 from demos.dashboard.runs import state
@@ -76,7 +76,7 @@ def _curves(visit: Visit, run: Document, how: curves.Look) -> Section | None:
     if not run["curves"]:
         return None
     figures = curves.of_one_run(run["curves"], how)
-    parts = [form(curves.controls(visit), "Draw"), *figures, curves.table([(run["name"], run["curves"])])]
+    parts: list[Part] = [form(curves.controls(visit), "Draw"), *figures, curves.table([(run["name"], run["curves"])])]
     return Section("Curves", parts)
 
 
@@ -130,24 +130,28 @@ def _about(run: Document) -> Table:
     known: list[list[Cell]] = [
         ["run id", run["run_id"]],
         *(links if parent else []),
-        *(["alert that asked for it", link] for link in _alerts(tags)),
+        *_alerts(tags),
         ["git commit", run["git_commit"] or None],
         ["registered as", ", ".join(run["registered"]) or None],
         ["experiment", run["experiment"] or None],
         ["state", state(run)],
         ["started, UTC", content.when(run["started_seconds"])],
         ["ended, UTC", content.when(run["ended_seconds"])],
-        *([name, value] for name, value in sorted(tags.items())),
     ]
+    known += [[name, value] for name, value in sorted(tags.items())]
     rows = [row for row in known if row[1] is not None]
     return Table("about", "Where it comes from", ["what", "value"], rows, note="Names with dots are tags of the run.")
 
 
-def _alerts(tags: Mapping[str, str]) -> list[Link]:
+def _alerts(tags: Mapping[str, str]) -> list[list[Cell]]:
     """Of a retraining: reports of the alerts that were open, by the tags that it carries."""
     model = tags.get("tidegate.data_set", "").rpartition("/")[0]
     numbers = [number for number in tags.get("tidegate.alerts", "").split(",") if number.isdecimal()]
-    return [Link(f"alert {number}", f"/drift/{model}?{urlencode({'alert': number})}") for number in numbers if model]
+    return [
+        ["alert that asked for it", Link(f"alert {number}", f"/drift/{model}?{urlencode({'alert': number})}")]
+        for number in numbers
+        if model
+    ]
 
 
 def _artifacts(run: Document) -> Table:

@@ -4,14 +4,15 @@ Before: `known_runs`; after: `run_details` and `compare_runs`, which it links to
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from demos.dashboard.content import Cell, Choice, Heading, Link, Mark, Page, Section, Table, when
-from demos.dashboard.forms import Select, Word, form
+from demos.dashboard.content import Cell, Choice, Heading, Link, Mark, Markup, Page, Part, Section, Table, when
+from demos.dashboard.forms import Field, Select, Word, form
 from demos.dashboard.known_runs import Known, bundles_of, known_runs, reading_page
 from demos.dashboard.visit import Visit
 from tidegate.bundle import Manifest
@@ -21,6 +22,7 @@ from tidegate.run_comparison import better, is_of_a_class
 Document = Mapping[str, Any]
 _MAIN_METRICS = 3
 _MOST_ROWS = 200
+_OF_TIME = re.compile(r"runtime|seconds|per_second|latency")
 _ORDERS = {"asc": "ascending", "desc": "descending"}
 _SORTED_BY: Mapping[str, Callable[[Document], Any]] = {
     "run": lambda run: run["name"].lower(),
@@ -50,7 +52,7 @@ async def all_runs(visit: Visit) -> Page:
     metrics = [metric] if metric else main_metrics(chosen)
     rows = _ordered(visit, chosen, metrics)
     lead = f"{len(rows)} of {len(known.runs)} runs. {known.source}"
-    parts = [
+    parts: list[Part] = [
         _filters(known.runs, name, experiment, metric),
         _table(visit, rows, metrics, known),
         form([], "Compare the ticked runs", to="compare", name="choices"),
@@ -60,11 +62,15 @@ async def all_runs(visit: Visit) -> Page:
 
 def main_metrics(runs: Sequence[Document]) -> list[str]:
     """The metrics that most of the runs have, of those whose names tell which way is better, evaluation's first."""
-    counts = Counter(
-        metric for run in runs for metric in run["metrics"] if better(metric) and not is_of_a_class(metric)
-    )
-    by_use = sorted(counts, key=lambda metric: (-counts[metric], not metric.startswith("eval"), metric))
+    named = Counter(metric for run in runs for metric in run["metrics"])
+    telling = [metric for metric in named if better(metric) and not is_of_a_class(metric)]
+    by_use = sorted(telling, key=lambda metric: (*_rank(metric), -named[metric], metric))
     return by_use[:_MAIN_METRICS]
+
+
+def _rank(metric: str) -> tuple[bool, bool]:
+    """How well it does comes before how long that took, and evaluation before training."""
+    return _OF_TIME.search(metric) is not None, not metric.startswith("eval")
 
 
 def state(run: Document) -> Cell:
@@ -79,10 +85,10 @@ def data_set(run: Document) -> Cell:
     return next((f"{used['name']} {used['digest']}" for used in run["datasets"]), None)
 
 
-def _filters(runs: Sequence[Document], name: str, experiment: str, metric: str) -> Any:
+def _filters(runs: Sequence[Document], name: str, experiment: str, metric: str) -> Markup:
     experiments = {"": "all"} | {one: one for one in sorted({run["experiment"] for run in runs} - {""})}
     metrics = {"": "the main ones"} | {one: one for one in sorted({one for run in runs for one in run["metrics"]})}
-    fields = [
+    fields: list[Field] = [
         Word("name", "Name or run id", name),
         Select("experiment", "Experiment", experiments, experiment),
         Select("metric", "Metric", metrics, metric),
@@ -116,11 +122,16 @@ def _order(visit: Visit) -> tuple[str, str]:
 
 def _table(visit: Visit, runs: Sequence[Document], metrics: Sequence[str], known: Known) -> Table:
     sortable = [*_SORTED_BY, *metrics]
-    columns = ["", *(_heading(visit, name) for name in sortable), "data set", "registered as", "bundle"]
+    columns: list[str | Heading] = [
+        "id",
+        *(_heading(visit, name) for name in sortable),
+        "data set",
+        "registered as",
+        "bundle",
+    ]
     rows = [_row(run, metrics, known.manifests) for run in runs]
-    empty = (
-        "No run matches." if known.runs else "No run yet; examples/train_tfidf.py makes one, or `tidegate runs import`."
-    )
+    none_yet = "No run yet; examples/train_tfidf.py makes one, and `tidegate runs import` brings those of other tools."
+    empty = "No run matches." if known.runs else none_yet
     return Table("runs", "Runs", columns, rows, empty=empty, first=_MOST_ROWS)
 
 
