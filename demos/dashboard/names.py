@@ -1,7 +1,7 @@
 """Where the names of a plot's points go, so that none lies on another name or on a point.
 
 Greedy: each name takes the first free place around its point; one that finds none is left out, and is still told by
-the point's own title, by the description, and by the table below. Lengths are estimated, since the browser has the font.
+the point's own title, by the description, and by the table below. Lengths are estimates: the browser has the font.
 """
 
 from collections.abc import Iterator, Sequence
