@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 480.0, 270.0
-LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 14.0, 44.0
+LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 20.0, 44.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -71,8 +71,7 @@ def over(
     """
     low, high = min(values), max(values)
     if log:
-        low, high = 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
-        return Scale(low, high if high > low else low * 10, start, end, log=True)
+        return Scale(_round_below(low / 1.1), _round_above(high * 1.1), start, end, log=True)
     low = min(low, 0.0) if from_zero else low
     room = max((high - low) * 0.05, (least - (high - low)) / 2) or abs(high) * 0.1 or 1.0
     return Scale(low if from_zero and low == 0 else low - room, high + room, start, end)
@@ -92,15 +91,26 @@ def drawn(x: Scale, y: Scale, x_name: str, y_name: str) -> str:
     parts.append(f'<line class="axis" x1="{x.start}" x2="{x.end}" y1="{y.start}" y2="{y.start}"/>')
     middle = (x.start + x.end) / 2
     parts.append(f'<text x="{middle}" y="{y.start + 36}" text-anchor="middle">{escape(x_name)}</text>')
-    parts.append(f'<text x="2" y="{y.end - 3}">{escape(y_name)}</text>')
+    parts.append(f'<text x="2" y="{y.end - 14}">{escape(y_name)}</text>')
     return "".join(parts)
 
 
 def shown(value: float) -> str:
     """A tick as people write it: 0.25, 1,500, 2e+06."""
     if value and not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.0e}"
+        return f"{value:.3g}"
     return f"{round(value, 10):,.6g}" if abs(value) < 1_000 else f"{value:,.0f}"
+
+
+def _round_below(value: float) -> float:
+    """The next of 1, 2, 5, 10, 20, ... at or below a value."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(times * power for times in (1, 2, 5) if times * power <= value)
+
+
+def _round_above(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return min(times * power for times in (1, 2, 5, 10) if times * power >= value)
 
 
 def _round_step(step: float) -> float:

@@ -156,9 +156,14 @@ def milliseconds(seconds: float | None) -> Cell:
     return None if seconds is None else Number(seconds, f"{seconds * 1_000:.3g} ms")
 
 
-def when(seconds: float | None) -> Cell:
+def moment(seconds: float) -> str:
     """A Unix time as a date and a time of day, UTC."""
-    return None if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+
+
+def when(seconds: float | None) -> Cell:
+    """A Unix time as `moment` has it, on one line."""
+    return None if seconds is None else Mark(moment(seconds))
 
 
 def megabytes(size: int | None) -> Cell:

@@ -23,7 +23,7 @@ _SMOOTHING = {"0": "none", "0.6": "some", "0.9": "much"}
 _PART = r"(?:train|training|eval|evaluation|valid|validation|val|dev|test)"
 _PREFIX = re.compile(rf"{_PART}[ _./-]+(?=\w)", re.IGNORECASE)
 _SUFFIX = re.compile(rf"[ _./-]+{_PART}$", re.IGNORECASE)
-_FIRST_ROWS = 20
+_FIRST_ROWS = 10
 
 
 @dataclass(frozen=True, slots=True)

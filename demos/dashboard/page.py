@@ -129,7 +129,7 @@ def _table(table: Table, csv: str, root: str) -> str:
         _kind(next((cell for cell in column if cell is not None), None)) for column in zip(*table.rows, strict=True)
     ]
     head = "".join(_heading(column, kind) for kind, column in zip(kinds, table.columns, strict=True))
-    rows = "".join(_row(row, root) for row in table.rows[: table.first])
+    rows = "".join(_row(row, kinds, root) for row in table.rows[: table.first])
     cut = table.first is not None and len(table.rows) > table.first
     beside = f" has all {len(table.rows):,} rows; these are the first {table.first}." if cut else ""
     return (
@@ -147,14 +147,17 @@ def _heading(column: str | Heading, kind: str) -> str:
     return f'<th scope="col"{kind}{order}><a href="{escape(column.to)}">{escape(column.name)}</a></th>'
 
 
-def _row(row: Sequence[Cell], root: str) -> str:
+def _row(row: Sequence[Cell], kinds: Sequence[str], root: str) -> str:
     """The first cell names the row; a box to tick may stand before it."""
     names = 1 if isinstance(row[0], Choice) else 0
-    return f"<tr>{''.join(_data(cell, root, names=place == names) for place, cell in enumerate(row))}</tr>"
+    cells = zip(row, kinds, strict=True)
+    return f"<tr>{''.join(_data(cell, kind, root, names=at == names) for at, (cell, kind) in enumerate(cells))}</tr>"
 
 
-def _data(cell: Cell, root: str, *, names: bool) -> str:
-    return f'<th scope="row">{_cell(cell, root)}</th>' if names else f"<td{_kind(cell)}>{_cell(cell, root)}</td>"
+def _data(cell: Cell, kind: str, root: str, *, names: bool) -> str:
+    if names:
+        return f'<th scope="row">{_cell(cell, root)}</th>'
+    return f"<td{kind if cell is None else _kind(cell)}>{_cell(cell, root)}</td>"
 
 
 def _kind(cell: Cell) -> str:

@@ -62,8 +62,8 @@ def _lead(run: Document) -> str:
     started, ended = run["started_seconds"], run["ended_seconds"]
     if started is None:
         return ""
-    took = f" in {_duration(ended - started)}" if ended else ""
-    return f"{run['status'].capitalize()}{took}, started {content.when(started)} UTC in experiment {run['experiment']}."
+    took = f" in {_duration(ended - started)}" if ended and ended > started else ""
+    return f"{run['status'].capitalize()}{took}, started {content.moment(started)} UTC in experiment {run['experiment']}."
 
 
 def _duration(seconds: float) -> str:
@@ -112,7 +112,7 @@ def _bundle_row(manifest: Manifest) -> list[Cell]:
             f"{manifest.name}/{manifest.version}",
             f"/dashboard/models/{manifest.name}/health?version={manifest.version}",
         ),
-        f"{manifest.created_at:%Y-%m-%d %H:%M}",
+        content.when(manifest.created_at.timestamp()),
         manifest.chosen,
         content.share(chosen.accuracy) if chosen and manifest.labels else None,
         content.megabytes(chosen.size_bytes) if chosen else None,
