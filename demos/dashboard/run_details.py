@@ -63,7 +63,9 @@ def _lead(run: Document) -> str:
     if started is None:
         return ""
     took = f" in {_duration(ended - started)}" if ended and ended > started else ""
-    return f"{run['status'].capitalize()}{took}, started {content.moment(started)} UTC in experiment {run['experiment']}."
+    return (
+        f"{run['status'].capitalize()}{took}, started {content.moment(started)} UTC in experiment {run['experiment']}."
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -123,7 +123,7 @@ def _order(visit: Visit) -> tuple[str, str]:
 def _table(visit: Visit, runs: Sequence[Document], metrics: Sequence[str], known: Known) -> Table:
     sortable = [*_SORTED_BY, *metrics]
     headings = [_heading(visit, name) for name in sortable]
-    columns = ["id", *headings, "data set", "registered as", "bundle"]
+    columns: list[str | Heading] = ["id", *headings, "data set", "registered as", "bundle"]
     rows = [_row(run, metrics, known.manifests) for run in runs]
     none_yet = "No run yet; examples/train_tfidf.py makes one, and `tidegate runs import` brings those of other tools."
     empty = "No run matches." if known.runs else none_yet

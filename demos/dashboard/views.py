@@ -6,7 +6,7 @@ An address without a line here does not exist; every one of them is in the acces
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from demos.dashboard import compare_runs, models, run_details, runs
+from demos.dashboard import compare_runs, model_overview, models, run_details, runs
 from demos.dashboard.content import Page
 from demos.dashboard.visit import Visit
 
@@ -14,7 +14,7 @@ View = Callable[[Visit], Awaitable[Page]]
 
 VIEWS: Mapping[str, View] = {
     "/dashboard": models.all_models,
-    "/dashboard/models/{model}": models.one_model,
+    "/dashboard/models/{model}": model_overview.one_model,
     "/dashboard/runs": runs.all_runs,
     "/dashboard/runs/{run_id}": run_details.one_run,
     "/dashboard/compare": compare_runs.some_runs,

@@ -126,12 +126,16 @@ def read_manifest(file: Path) -> Manifest:
 
 def every_manifest(store: BundleStore) -> list[Manifest]:
     """Of every bundle version, newest first in each model; one that cannot be read is left out."""
-    found = []
-    for name in store.names():
-        for version in reversed(store.versions(name)):
-            with suppress(BundleNotFound):  # the model's page and `tidegate bundles verify` say what is wrong with it
-                found.append(read_manifest(store.path(name, version) / MANIFEST))
-    return found
+    return [manifest for name in store.names() for manifest in manifests_of(store, name)[0]]
+
+
+def manifests_of(store: BundleStore, name: str) -> tuple[list[Manifest], int]:
+    """Of a model's versions, newest first, and how many could not be read."""
+    found, versions = [], store.versions(name)
+    for version in reversed(versions):
+        with suppress(BundleNotFound):  # `tidegate bundles verify` says what is wrong with it
+            found.append(read_manifest(store.path(name, version) / MANIFEST))
+    return found, len(versions) - len(found)
 
 
 @lru_cache(maxsize=512)
