@@ -10,6 +10,7 @@ from html import escape
 
 WIDTH, HEIGHT = 480.0, 270.0
 LEFT, RIGHT, TOP, BOTTOM = 56.0, 16.0, 20.0, 44.0
+_SAME = 1e-9  # of a value: what differs by less differs by the arithmetic
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -44,13 +45,9 @@ class Scale:
     def ticks(self, most: int = 6) -> list[float]:
         """Round values within, at most so many and two more."""
         if self.log:
-            first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
-            return [
-                times * 10.0**power
-                for power in range(first, last + 1)
-                for times in (1, 2, 5)
-                if times * 10.0**power <= self.high * (1 + 1e-9)
-            ]
+            first, last = math.floor(math.log10(self.low)), math.floor(math.log10(self.high) + 1e-9)
+            ticks = [times * 10.0**power for power in range(first, last + 1) for times in (1, 2, 5)]
+            return [tick for tick in ticks if self.low * (1 - 1e-9) <= tick <= self.high * (1 + 1e-9)]
         step = _round_step((self.high - self.low) / most)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [number * step for number in range(first, last + 1)]
@@ -73,7 +70,8 @@ def over(
     if log:
         return Scale(_round_below(low / 1.1), _round_above(high * 1.1), start, end, log=True)
     low = min(low, 0.0) if from_zero else low
-    room = max((high - low) * 0.05, (least - (high - low)) / 2) or abs(high) * 0.1 or 1.0
+    span = high - low if high - low > _SAME * max(abs(low), abs(high)) else 0.0
+    room = max(span * 0.05, (least - span) / 2) or abs(high) * 0.1 or 1.0
     return Scale(low if from_zero and low == 0 else low - room, high + room, start, end)
 
 

@@ -93,7 +93,7 @@ def _curves(
     every = sorted({metric for run in runs for metric in run["curves"]})
     if not every:
         return None
-    shown = compared["curves"][:_MOST_PLOTS]
+    shown = sorted(compared["curves"], key=lambda curve: curves.interest(curve["metric"]))[:_MOST_PLOTS]
     choices = {"": "all" if len(every) <= _MOST_PLOTS else f"the first {_MOST_PLOTS}"} | {one: one for one in every}
     fields = [Select("metric", "Metric", choices, visit.one("metric")), *curves.controls(visit)]
     figures = [curves.of_runs(curve["metric"], names, curve["runs"], how) for curve in shown]

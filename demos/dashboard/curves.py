@@ -16,13 +16,14 @@ from demos.dashboard.forms import Choices, Select
 from demos.dashboard.plots import MOST_SERIES, Series, lines
 from demos.dashboard.visit import Visit
 from tidegate.errors import InvalidInput
-from tidegate.run_comparison import better
+from tidegate.run_comparison import better, is_of_a_class
 
 _AXES = {"step": "step", "seconds": "seconds since its first value"}
 _SMOOTHING = {"0": "none", "0.6": "some", "0.9": "much"}
 _PART = r"(?:train|training|eval|evaluation|valid|validation|val|dev|test)"
 _PREFIX = re.compile(rf"{_PART}[ _./-]+(?=\w)", re.IGNORECASE)
 _SUFFIX = re.compile(rf"[ _./-]+{_PART}$", re.IGNORECASE)
+_OF_TIME = re.compile(r"runtime|seconds|per_second|latency")
 _FIRST_ROWS = 10
 
 
@@ -67,15 +68,17 @@ def base(metric: str) -> str:
 
 
 def grouped(metrics: Iterable[str]) -> dict[str, list[str]]:
-    """Metrics by `base`; those whose direction is known first, system metrics last."""
+    """Metrics by `base`, in the order of `interest`."""
     groups: dict[str, list[str]] = {}
     for metric in sorted(metrics):
         groups.setdefault(base(metric), []).append(metric)
-    return dict(sorted(groups.items(), key=lambda group: (*_rank(group[0]), group[0])))
+    return dict(sorted(groups.items(), key=lambda group: interest(group[0])))
 
 
-def _rank(metric: str) -> tuple[bool, bool]:
-    return metric.startswith("system/"), better(metric) is None
+def interest(metric: str) -> tuple[bool, bool, bool, bool, str]:
+    """A key to sort metrics by: how well it does, then classes alone, what it took, what tells nothing, the machine."""
+    of_time = _OF_TIME.search(metric) is not None
+    return metric.startswith("system/"), better(metric) is None, of_time, is_of_a_class(metric), metric
 
 
 def of_one_run(curves: Mapping[str, Any], how: Look) -> list[Figure]:

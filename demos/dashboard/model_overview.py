@@ -33,6 +33,7 @@ _MEASURES = {  # of `GET /models/{m}/traffic`, in the order of interest
     "not_answered": "not answered by it",
     "not_compared": "not compared, for lack of time",
 }
+_OF_TWO = ("compared", "agreement", "confidence_shift", "score_distance", "not_answered", "not_compared")
 _SHARES = ("accuracy", "agreement")
 
 
@@ -79,7 +80,9 @@ def _traffic(traffic: Mapping[str, Any]) -> Table:
     """A column a version: they are few, and what is said of them is much."""
     versions = traffic["versions"]
     rows: list[list[Cell]] = [
-        [words, *(_measure(name, version.get(name)) for version in versions)] for name, words in _MEASURES.items()
+        [words, *(_measure(name, version.get(name)) for version in versions)]
+        for name, words in _MEASURES.items()
+        if len(versions) > 1 or name not in _OF_TWO
     ]
     known = [row for row in rows if any(cell is not None for cell in row[1:])]
     columns = ["", *(f"{version['role']}, version {version['version']}" for version in versions)]

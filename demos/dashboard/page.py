@@ -38,6 +38,7 @@ _OF_A_MODEL = (
     ("Drift", "/drift"),
     ("Relabel", "/relabel"),
 )
+_FEW_COLUMNS = 3  # do not spread over the whole width of a page
 _FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">{reload}<title>{title} · Tidegate</title><link rel="icon" href="data:,">
@@ -131,9 +132,10 @@ def _table(table: Table, csv: str, root: str) -> str:
     head = "".join(_heading(column, kind) for kind, column in zip(kinds, table.columns, strict=True))
     rows = "".join(_row(row, kinds, root) for row in table.rows[: table.first])
     cut = table.first is not None and len(table.rows) > table.first
+    narrow = " narrow" if len(table.columns) <= _FEW_COLUMNS else ""
     beside = f" has all {len(table.rows):,} rows; these are the first {table.first}." if cut else ""
     return (
-        f'<div class="sheet" id="{escape(table.name)}"><div class="scroll" tabindex="0" role="region" '
+        f'<div class="sheet{narrow}" id="{escape(table.name)}"><div class="scroll" tabindex="0" role="region" '
         f'aria-label="{escape(table.caption)}"><table><caption>{escape(table.caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<p class="soft csv"><a href="{escape(csv)}" download>CSV</a>{beside}</p>{note}</div>'

@@ -4,7 +4,6 @@ Before: `known_runs`; after: `run_details` and `compare_runs`, which it links to
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -12,17 +11,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 from demos.dashboard.content import Cell, Choice, Heading, Link, Mark, Markup, Page, Part, Section, Table, when
+from demos.dashboard.curves import interest
 from demos.dashboard.forms import Field, Select, Word, form
 from demos.dashboard.known_runs import Known, bundles_of, known_runs, reading_page
 from demos.dashboard.visit import Visit
 from tidegate.bundle import Manifest
 from tidegate.errors import InvalidInput
-from tidegate.run_comparison import better, is_of_a_class
+from tidegate.run_comparison import better
 
 Document = Mapping[str, Any]
 _MAIN_METRICS = 3
 _MOST_ROWS = 200
-_OF_TIME = re.compile(r"runtime|seconds|per_second|latency")
 _ORDERS = {"asc": "ascending", "desc": "descending"}
 _SORTED_BY: Mapping[str, Callable[[Document], Any]] = {
     "run": lambda run: run["name"].lower(),
@@ -61,16 +60,11 @@ async def all_runs(visit: Visit) -> Page:
 
 
 def main_metrics(runs: Sequence[Document]) -> list[str]:
-    """The metrics that most of the runs have, of those whose names tell which way is better, evaluation's first."""
+    """The metrics that most of the runs have, of those that say how well it does, evaluation's first."""
     named = Counter(metric for run in runs for metric in run["metrics"])
-    telling = [metric for metric in named if better(metric) and not is_of_a_class(metric)]
-    by_use = sorted(telling, key=lambda metric: (*_rank(metric), -named[metric], metric))
+    telling = [metric for metric in named if not any(interest(metric)[:-1])]
+    by_use = sorted(telling, key=lambda metric: (not metric.startswith("eval"), -named[metric], interest(metric)))
     return by_use[:_MAIN_METRICS]
-
-
-def _rank(metric: str) -> tuple[bool, bool]:
-    """How well it does comes before how long that took, and evaluation before training."""
-    return _OF_TIME.search(metric) is not None, not metric.startswith("eval")
 
 
 def state(run: Document) -> Cell:
