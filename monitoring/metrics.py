@@ -76,8 +76,8 @@ class MonitoringMetrics:
         }
         self.depth = Gauge(
             "tidegate_relabel_queue_depth",
-            "Items that wait for a label.",
-            ["model"],
+            "Items that wait for a label, by the slot that they were selected for; drift: to explain an alert.",
+            ["model", "slot"],
             registry=registry,
             multiprocess_mode="mostrecent",
         )

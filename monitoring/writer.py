@@ -21,7 +21,7 @@ from monitoring.calibration import MIN_ROWS
 from monitoring.closing import Raised, close
 from monitoring.features import Rows, Seen, derive
 from monitoring.intake import MAX_ROWS
-from monitoring.labels import items, random_stream
+from monitoring.labels import budget, random_stream
 from monitoring.labels.budget import Budget
 from monitoring.labels.slots import Slots
 from monitoring.metrics import MonitoringMetrics
@@ -247,8 +247,8 @@ class Writer:
             return Reference.blank()
 
     def _show_depths(self, connection: Connection) -> None:
-        for model, depth in items.depths(connection).items():
-            self._metrics.depth.labels(model).set(depth)
+        for (model, slot), depth in budget.depths(connection).items():
+            self._metrics.depth.labels(model, slot).set(depth)
 
 
 def _summaries(

@@ -58,3 +58,11 @@ class Desk(Protocol):
     def waiting(self) -> dict[str, int]:
         """Model to items that wait for people; models without a queue are missing."""
         ...
+
+    def stats(self, model: str) -> Document:
+        """A model's whole queue for who runs it: items, days, annotators, agreement, what became of the labels."""
+        ...
+
+    def queues(self) -> list[Document]:
+        """A line for each queue there is."""
+        ...

@@ -7,14 +7,15 @@ alert come on top. Before: `slots`, `random_stream`; after: `relabel`.
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, select
 
+from monitoring.labels.items import WAITING
 from monitoring.labels.relabel import FEEDBACK
 from tidegate.label_slots import Slot, parse_shares
 from tidegate.settings import Settings
@@ -141,3 +142,19 @@ def divide(budget: Budget, spent: Spent, filled: Collection[Slot], rng: np.rando
         given[list(shares)[place]] += 1
         behind[place] -= 1.0
     return given
+
+
+def slot_of(reason: str) -> str:
+    """The slot of a reason: callers' reports and disagreements share one; texts of an alert are their own."""
+    return SLOT_OF.get(reason, reason)
+
+
+def depths(connection: Connection) -> dict[tuple[str, str], int]:
+    """(model, slot) to items that wait for a person; 0 for a slot that is done. Gold items do not count."""
+    waits = func.sum(case(((table.c.state.in_(WAITING)) & table.c.gold.is_(None), 1), else_=0))
+    found: dict[tuple[str, str], int] = defaultdict(int)
+    for model, reason, rows in connection.execute(
+        select(table.c.model, table.c.reason, waits).group_by(table.c.model, table.c.reason)
+    ):
+        found[model, slot_of(reason)] += int(rows)
+    return dict(found)

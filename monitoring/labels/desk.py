@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, Row
 from monitoring.labels import answers, claims, items, progress
 from monitoring.labels.items import Item
 from monitoring.labels.known import KnownLabels
+from monitoring.labels.overview import Overviews
 from monitoring.tables import turn
 from tidegate.annotation import Document, Verdict
 from tidegate.bundle_store import BundleStore
@@ -24,7 +25,7 @@ from tidegate.store import reachable
 
 
 class QueueDesk:
-    """The desk over the state database; holds no state of its own, so every worker has one."""
+    """The desk over the state database; what it holds is a copy of what stands there, so every worker has one."""
 
     def __init__(
         self, database: Engine, bundles: BundleStore, settings: Settings, *, clock: Callable[[], float] = time.time
@@ -33,6 +34,7 @@ class QueueDesk:
         self._clock = clock
         self._labels = KnownLabels(bundles)
         self._redact = Redactor.of(settings.redact)
+        self._overviews = Overviews(database)
 
     def next(self, model: str, annotator: str, count: int) -> Document:
         """Claim items for an annotator: those that they hold already first; at most `count` of them."""
@@ -118,6 +120,16 @@ class QueueDesk:
         """Model to items that wait for people."""
         with reachable("the queue is not known"), self._database.connect() as connection:
             return items.depths(connection)
+
+    def stats(self, model: str) -> Document:
+        """A model's whole queue for who runs it; what is costly is kept and may be a minute old."""
+        with reachable("the queue is not known"):
+            return self._overviews.of(model, self._clock())
+
+    def queues(self) -> list[Document]:
+        """A line for each queue there is."""
+        with reachable("the queues are not known"):
+            return self._overviews.queues(self._clock())
 
     def _shown(self, item: Item) -> Document:
         labels = self._labels.classes(item.model, item.version)

@@ -58,7 +58,7 @@ def test_usual_inputs_raise_nothing_and_other_inputs_an_alert(house: House, job:
     worst = report["features"][0]
     assert worst["score"] > worst["threshold"]
     assert house.sample("tidegate_drift_alerts_total", model="sentiment") == 1
-    assert house.sample("tidegate_relabel_queue_depth", model="sentiment") == 10
+    assert house.sample("tidegate_relabel_queue_depth", model="sentiment", slot="drift") == 10
     assert house.sample("tidegate_drift_score", model="sentiment", feature=worst["name"]) == worst["score"]
     assert house.sample("tidegate_drift_threshold", model="sentiment", feature=worst["name"]) == worst["threshold"]
     assert house.sample("tidegate_monitor_rows_total", model="sentiment") == 500
