@@ -6,7 +6,8 @@ Before: `tidegate.cli.gateway` mounts it, in every worker; after: a browser. No 
 what reads disk or database does so in threads.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
@@ -16,9 +17,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from demos.dashboard import live
 from demos.dashboard.content import Page
 from demos.dashboard.models import MODELS
 from demos.dashboard.page import render
+from demos.dashboard.ring import Ring, following
 from demos.dashboard.sheet import to_csv
 from demos.dashboard.views import VIEWS, View
 from demos.dashboard.visit import NoRuns, Runs, Visit
@@ -36,7 +39,7 @@ _HEADERS = {
     "cache-control": "no-store",
 }
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-_ASSETS = ("page.css", "page.js")
+_ASSETS = ("page.css", "page.js", "theme.js", "live.js", "live_plots.js")
 
 
 def mount_dashboard(app: FastAPI, runs: Runs | None = None) -> None:
@@ -46,20 +49,28 @@ def mount_dashboard(app: FastAPI, runs: Runs | None = None) -> None:
         app: with the gateway in its state.
         runs: where to read the registry's runs; None where there is none.
     """
-    router = APIRouter(include_in_schema=False)
+    ring = Ring()
+
+    @asynccontextmanager
+    async def lifespan(_app: object) -> AsyncIterator[None]:
+        async with following(ring, app.state.gateway):
+            yield
+
+    router = APIRouter(include_in_schema=False, lifespan=lifespan)
     for path, view in VIEWS.items():
-        router.add_api_route(path, _route(view, runs or NoRuns()))
+        router.add_api_route(path, _route(view, runs or NoRuns(), ring))
+    router.add_api_route("/dashboard/live.json", _live_route(ring))
     for name in _ASSETS:
         router.add_api_route(f"/dashboard/{name}", _asset_route(name))
     app.include_router(router)
 
 
-def _route(view: View, runs: Runs) -> Callable[..., Awaitable[Response]]:
+def _route(view: View, runs: Runs, ring: Ring) -> Callable[..., Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         asked = request.query_params
         query = {name: asked.getlist(name) for name in asked}
         try:
-            page = await view(Visit(request.app.state.gateway, runs, request.path_params, query))
+            page = await view(Visit(request.app.state.gateway, runs, request.path_params, query, ring))
         except TidegateError as error:
             if "text/html" not in request.headers.get("accept", "") or "csv" in query:
                 raise
@@ -72,6 +83,14 @@ def _route(view: View, runs: Runs) -> Callable[..., Awaitable[Response]]:
         path = request.url.path.removeprefix(root)
         document = await run_in_threadpool(render, page, path, asked.multi_items(), root)
         return HTMLResponse(document, status, headers=_HEADERS)
+
+    return answer
+
+
+def _live_route(ring: Ring) -> Callable[..., Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        document = await live.document(request.app.state.gateway, ring, request.query_params)
+        return Response(document, media_type="application/json", headers=_HEADERS)
 
     return answer
 

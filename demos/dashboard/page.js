@@ -1,31 +1,31 @@
-// What a page of the dashboard needs a script for: the theme. Without it the page follows the browser's.
+// The theme switch of every page of the dashboard. Without a script the page follows the browser; `theme.js` has set
+// what was chosen before the page was painted.
 
 const THEMES = ["", "light", "dark"]; // "" follows the browser
-const NAMES = { "": "Theme: as the browser", light: "Theme: light", dark: "Theme: dark" };
+const NAMES = { "": "as the browser", light: "light", dark: "dark" };
 
-function stored() {
-  try {
-    return localStorage.getItem("tidegate-theme") ?? "";
-  } catch {
-    return ""; // storage is switched off
-  }
+function next(theme) {
+  return THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
 }
 
 function show(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
-  button.textContent = NAMES[theme] ?? NAMES[""];
+  button.textContent = `Theme: ${NAMES[theme]}`;
+  button.setAttribute("aria-label", `Theme: ${NAMES[theme]}. Change to ${NAMES[next(theme)]}`);
 }
 
 const button = document.getElementById("theme");
+let chosen = document.documentElement.dataset.theme ?? "";
+show(chosen);
 button.hidden = false;
-show(stored());
 button.addEventListener("click", () => {
-  const next = THEMES[(THEMES.indexOf(stored()) + 1) % THEMES.length];
+  chosen = next(chosen);
+  show(chosen);
   try {
-    localStorage.setItem("tidegate-theme", next);
+    if (chosen) localStorage.setItem("tidegate-theme", chosen);
+    else localStorage.removeItem("tidegate-theme");
   } catch {
     // shown for this page alone
   }
-  show(next);
 });

@@ -29,6 +29,7 @@ _PLACES = (
     ("Models", "/dashboard"),
     ("Runs", "/dashboard/runs"),
     ("Alerts", "/dashboard/alerts"),
+    ("Relabel", "/dashboard/relabel"),
     ("Live", "/dashboard/live"),
 )
 _OF_A_MODEL = (
@@ -42,14 +43,18 @@ _FEW_COLUMNS = 3  # do not spread over the whole width of a page
 _FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">{reload}<title>{title} · Tidegate</title><link rel="icon" href="data:,">
-<link rel="stylesheet" href="{root}/dashboard/page.css"><script src="{root}/dashboard/page.js" type="module"></script>
-</head><body data-root="{root}"{live}><a class="skip" href="#content">Skip to content</a>
+<script src="{root}/dashboard/theme.js"></script><link rel="stylesheet" href="{root}/dashboard/page.css">
+<script src="{root}/dashboard/page.js" type="module"></script>{live}
+</head><body data-root="{root}"><a class="skip" href="#content">Skip to content</a>
 <header class="top"><a class="brand" href="{root}/dashboard">Tidegate</a>
 <nav aria-label="Dashboard">{places}</nav>
 <button type="button" id="theme" hidden>Theme</button></header>
 <main id="content" tabindex="-1">{crumbs}<h1>{title}</h1><p class="lead">{lead}</p>{views}{sections}</main>
 </body></html>
 """
+# Without a script the page is loaded anew; with one it is followed.
+_LIVE = """<noscript><meta http-equiv="refresh" content="15"></noscript>
+<script src="{root}/dashboard/live.js" type="module"></script>"""
 
 
 def render(page: Page, path: str, query: Sequence[tuple[str, str]] = (), root: str = "") -> str:
@@ -66,7 +71,7 @@ def render(page: Page, path: str, query: Sequence[tuple[str, str]] = (), root: s
         lead=escape(page.lead),
         root=escape(root),
         reload=f'<meta http-equiv="refresh" content="{page.reload_seconds}">' if page.reload_seconds else "",
-        live=' data-live="yes"' if page.live else "",
+        live=_LIVE.format(root=escape(root)) if page.live else "",
         places="".join(_place(name, at, path, root) for name, at in _PLACES),
         crumbs=_crumbs(page, root),
         views=_views(page, path, root),

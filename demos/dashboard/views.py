@@ -6,7 +6,7 @@ An address without a line here does not exist; every one of them is in the acces
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from demos.dashboard import compare_runs, model_overview, models, run_details, runs
+from demos.dashboard import compare_runs, live, model_overview, models, relabel, run_details, runs
 from demos.dashboard.content import Page
 from demos.dashboard.visit import Visit
 
@@ -18,4 +18,7 @@ VIEWS: Mapping[str, View] = {
     "/dashboard/runs": runs.all_runs,
     "/dashboard/runs/{run_id}": run_details.one_run,
     "/dashboard/compare": compare_runs.some_runs,
+    "/dashboard/models/{model}/relabel": relabel.one_queue,
+    "/dashboard/relabel": relabel.all_queues,
+    "/dashboard/live": live.present,
 }

@@ -5,13 +5,14 @@ Before: `app` makes one for each request; after: the views. Disk and database ar
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from starlette.concurrency import run_in_threadpool
 
+from demos.dashboard.ring import Ring
 from serving.gateway import Gateway
 from tidegate.bundle import MANIFEST, Bundle, Manifest
 from tidegate.bundle_store import BundleStore
@@ -73,12 +74,14 @@ class Visit:
         runs: the registry's runs.
         path: the parts of the address that the view names, as `model`.
         query: what follows the `?`, several values a name.
+        ring: the live figures of this process.
     """
 
     gateway: Gateway
     runs: Runs
     path: Mapping[str, str]
     query: Mapping[str, Sequence[str]]
+    ring: Ring = field(default_factory=Ring)
 
     def one(self, name: str, otherwise: str = "") -> str:
         """The first value of a name in the query."""

@@ -1,0 +1,255 @@
+"""The views `/dashboard/relabel` and `/dashboard/models/{model}/relabel`: the queue, who labels it, and what for.
+
+Before: `tidegate.annotation.Desk`, asked in a thread; after: `page`. What is costly may be a minute old. Texts of
+disputed items are shown, as everywhere for keys that may annotate. Limits: the parts that tell accuracy and labels
+saved are of the newest version that has labels.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+
+from demos.dashboard import content
+from demos.dashboard.content import Cell, Figure, Link, Mark, Markup, Number, Page, Section, Table, text
+from demos.dashboard.models import MODELS
+from demos.dashboard.plots import Series, lines
+from demos.dashboard.relabel_outcome import data_sets, gates, worth
+from demos.dashboard.visit import Visit
+from tidegate.annotation import Document
+
+_QUEUES = Link("Relabel", "/dashboard/relabel")
+# In the order in which an item goes through them.
+_STATES = ("new", "claimed", "labelled", "disputed", "accepted", "in_data_set", "discarded")
+_WAITING = ("new", "claimed", "labelled", "disputed")
+_SLOTS = {
+    "random": "random: drawn blindly, tells the true accuracy",
+    "margin": "margin: the model is unsure",
+    "diverse": "diverse: unlike the rest",
+    "witness": "witness: pulls traffic away from the reference",
+    "reported": "reported: callers, or two versions that differ",
+    "drift": "drift: explains an alert",
+    "gold": "gold: tests annotators",
+}
+_PLACE = {slot: place for place, slot in enumerate(_SLOTS)}
+_NO_QUEUE = (
+    "Items come by themselves as traffic does: a daily budget (TIDEGATE_RELABEL_PER_DAY), drift alerts, and callers "
+    "who report a wrong label."
+)
+
+
+async def all_queues(visit: Visit) -> Page:
+    """Every model's queue in a line."""
+    desk = visit.gateway.desk
+    queues = {queue["model"]: queue for queue in await run_in_threadpool(desk.queues)} if desk else {}
+    names = [name for name in visit.gateway.repository.states if visit.gateway.bundles.task(name) != "embedding"]
+    now = time.time()
+    rows = [_queue_row(name, queues.get(name, {}), now) for name in sorted({*names, *queues})]
+    columns = ["model", "waiting", "oldest waits", "disputed", "labelled in 7 days", "labels agreed", "label"]
+    table = Table(
+        "queues", "Queues", columns, rows, empty="No model has labels yet; `tidegate up RUN` exports and serves one."
+    )
+    waiting = sum(queue["waiting"] for queue in queues.values())
+    week = sum(queue["labelled_this_week"] for queue in queues.values())
+    lead = f"{waiting:,} {_items(waiting)} for people; {week:,} answers in the last seven days."
+    return Page("Relabel", lead, [Section("", [table], lead=_NO_QUEUE if not queues else "")])
+
+
+async def one_queue(visit: Visit) -> Page:
+    """A model's queue: how deep, how it goes, who labels how well, what is disputed, and what became of labels.
+
+    Raises:
+        ModelNotFound: it is not served.
+    """
+    model = visit.path["model"]
+    visit.gateway.repository.state(model)
+    crumbs = [MODELS, Link(model, f"/dashboard/models/{model}"), _QUEUES]
+    title = f"{model}: relabel"
+    if visit.gateway.bundles.task(model) == "embedding":
+        return Page(title, "It answers vectors, and nobody labels those.", [], crumbs, model=model)
+    if visit.gateway.desk is None:
+        return Page(title, "This server has no relabel queue.", [], crumbs, model=model)
+    told = await run_in_threadpool(visit.gateway.desk.stats, model)
+    sections = [
+        _queue(told, visit.gateway.settings.root_path),
+        _progress(told["days"]),
+        worth(told["worth"]),
+        _people(told),
+        _disputed(told["disputed"]),
+        Section("From labels to a model", [data_sets(told["data_sets"]), gates(model, told["retrainings"])]),
+    ]
+    return Page(title, _lead(told, time.time()), sections, crumbs, model=model)
+
+
+def _queue_row(model: str, queue: Mapping[str, Any], now: float) -> list[Cell]:
+    disputed = queue.get("disputed", 0)
+    return [
+        Link(model, f"/dashboard/models/{model}/relabel"),
+        queue.get("waiting", 0),
+        _age(queue.get("oldest_at"), now),
+        Mark(str(disputed), "bad") if disputed else 0,
+        queue.get("labelled_this_week", 0),
+        queue.get("accepted", 0),
+        Link("label now", f"/relabel/{quote(model)}"),
+    ]
+
+
+def _lead(told: Document, now: float) -> str:
+    waiting = _count(told["items"], lambda row: row["state"] in _WAITING and row["slot"] != "gold")
+    if not told["items"]:
+        return f"Nothing was queued yet. {_NO_QUEUE}"
+    oldest = f"; the oldest has waited {_ago(now - told['oldest_at'])}" if told["oldest_at"] else ""
+    today = told["days"][-1]["labelled"]
+    return f"{waiting:,} {_items(waiting)} for people{oldest}; {today:,} answered today."
+
+
+def _queue(told: Document, root: str) -> Section:
+    """Items by slot and state, and who holds what."""
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in told["items"]:
+        counts[row["slot"]][row["state"]] = row["items"]
+    rows: list[list[Cell]] = [
+        [_SLOTS.get(slot, slot), *(states.get(state, 0) for state in _STATES)]
+        for slot, states in sorted(
+            counts.items(), key=lambda each: list(_SLOTS).index(each[0]) if each[0] in _SLOTS else 99
+        )
+    ]
+    if len(rows) > 1:
+        rows.append(["all", *(sum(states.get(state, 0) for states in counts.values()) for state in _STATES)])
+    columns = ["slot", *(state.replace("_", " ") for state in _STATES)]
+    table = Table(
+        "queue", "Items by slot and state", columns, rows, empty="Nothing was queued yet.",
+        note="New, claimed, labelled and disputed items wait for people; claimed: on somebody's screen; labelled: has "
+        "an answer and wants another person's.",
+    )  # fmt: skip
+    held = [[one["annotator"] or "-", one["items"], _moment(one["until"])] for one in told["leases"]]
+    leases = Table(
+        "leases", "On somebody's screen", ["annotator", "items", "first lease ends"], held,
+        empty="Nobody has an item on the screen.",
+    )  # fmt: skip
+    at = text(f"{root}/relabel/{quote(told['model'])}")
+    return Section("Queue", [Markup(f'<p><a class="do" href="{at}">Label now</a></p>'), table, leases])
+
+
+def _progress(days: Sequence[Document]) -> Section:
+    """What came and what people answered, by day."""
+    ago = [float(place - len(days) + 1) for place in range(len(days))]
+    series = [
+        Series("answers", ago, [float(day["labelled"]) for day in days]),
+        Series("queued", ago, [float(day["queued"]) for day in days]),
+    ]
+    title = "Answers and new items a day"
+    rows = [[day["day"], day["labelled"], day["queued"]] for day in reversed(days) if day["labelled"] or day["queued"]]
+    table = Table(
+        "days", "By day, of the last 30", ["day", "answers", "queued"], rows,
+        empty="Nothing was queued or answered in the last 30 days.",
+    )  # fmt: skip
+    if not rows:
+        return Section("Progress", [table])
+    figure = Figure(title, lines(title, series, "days ago (0: today)", "items", from_zero=True), wide=True)
+    return Section("Progress", [figure, table])
+
+
+def _people(told: Document) -> Section:
+    """Each annotator, and how they agree."""
+    rows: list[list[Cell]] = [
+        [
+            one["annotator"],
+            one["answers"],
+            one["skipped"],
+            one["none"],
+            None if one["seconds"] is None else Number(one["seconds"], f"{one['seconds']:.1f} s"),
+            one["gold"]["items"] if one["gold"] else None,
+            content.share(one["gold"]["accuracy"]) if one["gold"] else None,
+            _interval(one["gold"]) if one["gold"] else None,
+            _moment(one["last_at"]),
+        ]
+        for one in told["annotators"]
+    ]
+    columns = [
+        "annotator", "answers", "skipped", "no label fits", "mean time", "gold items", "right on gold",
+        "95 % interval", "last answer",
+    ]  # fmt: skip
+    people = Table("annotators", "Annotators", columns, rows, empty="Nobody has answered yet.")
+    return Section("People", [people, _agreement(told)], lead=_agreed(told["agreement"]))
+
+
+def _agreed(all_pairs: Document) -> str:
+    if all_pairs["value"] is None:
+        return (
+            f"{all_pairs['items']} items have two answers; how far people agree beyond chance is told from 10 on, "
+            "where they use more than one label."
+        )
+    return (
+        f"Krippendorff's alpha over {all_pairs['items']} items with two answers or more: {all_pairs['value']:.2f}, "
+        f"95 % interval {all_pairs['low']:.2f} to {all_pairs['high']:.2f}; 1 is perfect, 0 is chance."
+    )
+
+
+def _agreement(told: Document) -> Table:
+    rows: list[list[Cell]] = [
+        [f"{pair['one']}, {pair['other']}", pair["items"], pair["value"], _plain_interval(pair)]
+        for pair in told["pairs"]
+    ]
+    return Table(
+        "agreement", "Cohen's kappa of pairs", ["pair", "items both labelled", "kappa", "95 % interval"], rows,
+        note="Of the newest 500 items with two answers; told from 10 on.", empty="No item has answers of two people.",
+    )  # fmt: skip
+
+
+def _disputed(items: Sequence[Document]) -> Section:
+    """What its annotators do not settle, and how a person does."""
+    rows: list[list[Cell]] = [
+        [
+            item["id"][:8],
+            item["text"],
+            item["predicted"],
+            "; ".join(f"{who}: {label}" for who, label in item["answers"].items()) or None,
+            item["doubt"] or None,
+            item["slot"],
+            _moment(item["created_at"]),
+        ]
+        for item in items
+    ]
+    columns = ["item", "text", "model said", "people said", "doubt", "slot", "queued"]
+    table = Table(
+        "disputed", "Disputed items, oldest first", columns, rows, empty="Nothing is disputed.",
+        note="Another annotator's answer settles one, and so does `tidegate relabel decide ITEM LABEL`.",
+    )  # fmt: skip
+    return Section("Disputed", [table])
+
+
+def _count(items: Sequence[Document], chosen: Callable[[Document], bool]) -> int:
+    return sum(row["items"] for row in items if chosen(row))
+
+
+def _items(count: int) -> str:
+    return "item waits" if count == 1 else "items wait"
+
+
+def _interval(told: Document) -> str:
+    return f"{told['low']:.1%} to {told['high']:.1%}"
+
+
+def _plain_interval(told: Document) -> str | None:
+    return None if told["low"] is None else f"{told['low']:.2f} to {told['high']:.2f}"
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+
+
+def _age(at: float | None, now: float) -> Cell:
+    return None if at is None else Number(round(now - at), _ago(now - at))
+
+
+def _ago(seconds: float) -> str:
+    """A duration in its largest unit."""
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "less than a minute"
