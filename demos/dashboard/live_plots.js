@@ -64,7 +64,7 @@ function axes(minutes, top, atX, atY, unit) {
     parts.push(make("line", { class: "rule", x1: LEFT, x2: WIDTH - RIGHT, y1: y, y2: y }));
     parts.push(make("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, shown(tick)));
   }
-  for (const tick of ticks(-minutes, 0, 6)) {
+  for (const tick of ticks(-minutes, 0, 3)) {
     const x = atX(tick);
     parts.push(make("line", { class: "rule", x1: x, x2: x, y1: HEIGHT - BOTTOM, y2: HEIGHT - BOTTOM + 4 }));
     parts.push(make("text", { x, y: HEIGHT - BOTTOM + 17, "text-anchor": "middle" }, shown(tick)));

@@ -1,6 +1,6 @@
 """The views `/dashboard/relabel` and `/dashboard/models/{model}/relabel`: the queue, who labels it, and what for.
 
-Before: `tidegate.annotation.Desk`, asked in a thread; after: `page`. What is costly may be a minute old. Texts of
+Before: `tidegate.annotation.Desk`, asked in a thread; after: `page`. What is costly may be minutes old. Texts of
 disputed items are shown, as everywhere for keys that may annotate. Limits: the parts that tell accuracy and labels
 saved are of the newest version that has labels.
 """
@@ -8,6 +8,7 @@ saved are of the newest version that has labels.
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 from urllib.parse import quote
 
@@ -141,7 +142,7 @@ def _progress(days: Sequence[Document]) -> Section:
         Series("answers", ago, [float(day["labelled"]) for day in days]),
         Series("queued", ago, [float(day["queued"]) for day in days]),
     ]
-    title = "Answers and new items a day"
+    summed = [Series(one.name, ago, list(accumulate(one.ys))) for one in series]
     rows = [[day["day"], day["labelled"], day["queued"]] for day in reversed(days) if day["labelled"] or day["queued"]]
     table = Table(
         "days", "By day, of the last 30", ["day", "answers", "queued"], rows,
@@ -149,8 +150,11 @@ def _progress(days: Sequence[Document]) -> Section:
     )  # fmt: skip
     if not rows:
         return Section("Progress", [table])
-    figure = Figure(title, lines(title, series, "days ago (0: today)", "items", from_zero=True), wide=True)
-    return Section("Progress", [figure, table])
+    figures = [
+        Figure(title, lines(title, drawn, "days ago (0: today)", "items", from_zero=True))
+        for title, drawn in (("Answers and new items, each day", series), ("The same, added up", summed))
+    ]
+    return Section("Progress", [*figures, table])
 
 
 def _people(told: Document) -> Section:

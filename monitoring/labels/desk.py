@@ -122,7 +122,7 @@ class QueueDesk:
             return items.depths(connection)
 
     def stats(self, model: str) -> Document:
-        """A model's whole queue for who runs it; what is costly is kept and may be a minute old."""
+        """A model's whole queue for who runs it; what is costly is kept and may be five minutes old."""
         with reachable("the queue is not known"):
             return self._overviews.of(model, self._clock())
 

@@ -55,8 +55,11 @@ def saved(embedding: NDArray[np.float32], labels: NDArray[np.str_], random: NDAr
     if len(drawn) < MIN_RANDOM or len(chosen) < MIN_CHOSEN:
         have = f"{len(drawn)} random and {len(chosen)} chosen labels"
         return Saved(len(chosen), why=f"{have}; {MIN_RANDOM} and {MIN_CHOSEN} are needed")
+    from threadpoolctl import threadpool_limits
+
     rng = np.random.default_rng(seed)
-    found = [_once(embedding, labels, rng.permutation(drawn), rng.permutation(chosen)) for _ in range(SPLITS)]
+    with threadpool_limits(1):  # its vectors are short: threads that wait for each other cost seven times as much
+        found = [_once(embedding, labels, rng.permutation(drawn), rng.permutation(chosen)) for _ in range(SPLITS)]
     told = np.array([one for one in found if one is not None])
     if len(told) < SPLITS // 2:
         return Saved(len(chosen), why="random labels teach the light model nothing yet: there is no curve to save on")

@@ -27,7 +27,7 @@ from tidegate.annotation import Document
 from tidegate.store import annotations
 from tidegate.store import relabel_items as table
 
-KEEP_SECONDS = 60.0
+KEEP_SECONDS = 300.0  # the meter takes a second or two of a core
 DAYS = 30
 _WEEK = 7
 _MOST_ROWS = 30  # of data sets, and of retrainings

@@ -91,7 +91,7 @@ def test_gold_items_tell_how_right_people_are_and_wait_for_nobody(database: Engi
     assert (queue["waiting"], queue["labelled_this_week"], queue["oldest_at"]) == (2, 2, 1.0)
 
 
-def test_agreement_is_reckoned_anew_when_answers_came_and_a_minute_went_by(database: Engine) -> None:
+def test_agreement_is_reckoned_anew_when_answers_came_and_some_minutes_went_by(database: Engine) -> None:
     ids = fill(database, 12, double_share=1.0)
     overviews = Overviews(database)
     assert overviews.of(MODEL, NOW)["agreement"]["items"] == 0
