@@ -1,7 +1,8 @@
 """The ring: the live figures of the last 15 minutes, read from the registry now and then, for whoever looks.
 
 One task reads every `IDLE_SECONDS`, as a scraping Prometheus does, so that the page opens with history; while somebody
-looks, their polls read in between, at most every `LEAST_SECONDS` for all viewers together. Reading runs in a thread.
+looks, their polls read in between, at most every `LEAST_SECONDS` for all viewers together. Reading runs in a thread,
+and the rarer the more it costs: never more than a twentieth of a core, nor than half a hundredth when nobody looks.
 Points are kept as the JSON they are sent as: small, and nothing to encode for a second viewer.
 Before: `app`, which owns one; after: `live`. Limits: a ring belongs to one worker; all of them read the same sums, so
 their points agree, at other moments.
@@ -24,6 +25,8 @@ from serving.gateway import Gateway
 KEPT_SECONDS = 900.0
 IDLE_SECONDS = 15.0
 LEAST_SECONDS = 1.5
+# Of many models and workers a reading costs a tenth of a second of a core and more: it may not become a load itself.
+_IDLE_SHARE, _WATCHED_SHARE = 1 / 200, 1 / 20  # of one core
 MOST_POINTS = 300  # sent at once; of more, every other one and so on
 _MOST_KEPT = int(KEPT_SECONDS / LEAST_SECONDS)
 
@@ -45,17 +48,19 @@ class Ring:
         self._now: Reading | None = None
         self.rows: list[Row] = []  # the newest figures; empty before two readings
         self._reading = asyncio.Lock()
+        self._cost_seconds = 0.0  # of a core, for the last reading
 
     async def follow(self, gateway: Gateway) -> None:
         """Read again and again, until cancelled."""
         while True:
             await self.advance(gateway)
-            await asyncio.sleep(IDLE_SECONDS)
+            await asyncio.sleep(max(IDLE_SECONDS, self._cost_seconds / _IDLE_SHARE))
 
     async def advance(self, gateway: Gateway) -> None:
         """Read, unless somebody just did; who asks meanwhile waits for that reading."""
         async with self._reading:
-            if self._now is not None and 0 <= self._clock() - self._now.at < LEAST_SECONDS:
+            least = max(LEAST_SECONDS, self._cost_seconds / _WATCHED_SHARE)
+            if self._now is not None and 0 <= self._clock() - self._now.at < least:
                 return
             gateway.repository.show()
             self._now = await run_in_threadpool(self._read, gateway, self._now)
@@ -77,12 +82,14 @@ class Ring:
 
     def _read(self, gateway: Gateway, before: Reading | None) -> Reading:
         """Read, and keep what happened since the reading before."""
+        started = time.thread_time()
         now = read(gateway.registry.collect(), self._clock())
         if before is not None:
             plots = points(before, now)
             encoded = {model: orjson.dumps({"at": now.at, "plots": one}) for model, one in plots.items()}
             self._points.append(Point(now.at, encoded))
             self.rows = rows(before, now)
+        self._cost_seconds = time.thread_time() - started
         return now
 
 
