@@ -97,9 +97,10 @@ def said(rows: Sequence[Row], model: str = EVERY) -> str:
     if row is None:
         return "The first figures come after a few seconds."
     told: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
-    latency = f"99 in 100 took {told[COLUMNS[5]]} ms or less" if told[COLUMNS[5]] else "nobody asked just now"
+    latency = f"the p99 is {told[COLUMNS[5]]} ms" if told[COLUMNS[5]] else "nobody asked just now"
     refused = f"{told['refused/s']:g} a second are refused" if told["refused/s"] else "nothing is refused"
-    waits = f"{told['texts queued']:g} texts wait"
+    waiting = told["texts queued"]
+    waits = f"{waiting:g} {'text waits' if waiting == 1 else 'texts wait'}"
     return f"{told['requests/s']:.3g} requests a second; {latency}; {waits}; {refused}."
 
 

@@ -26,15 +26,13 @@ _QUEUES = Link("Relabel", "/dashboard/relabel")
 # In the order in which an item goes through them.
 _STATES = ("new", "claimed", "labelled", "disputed", "accepted", "in_data_set", "discarded")
 _WAITING = ("new", "claimed", "labelled", "disputed")
-_SLOTS = {
-    "random": "random: drawn blindly, tells the true accuracy",
-    "margin": "margin: the model is unsure",
-    "diverse": "diverse: unlike the rest",
-    "witness": "witness: pulls traffic away from the reference",
-    "reported": "reported: callers, or two versions that differ",
-    "drift": "drift: explains an alert",
-    "gold": "gold: tests annotators",
-}
+_SLOTS = ("random", "margin", "diverse", "witness", "reported", "drift", "gold")
+_MEANINGS = (
+    "random: drawn blindly, tells the true accuracy; margin: the model is unsure; diverse: unlike the rest; witness: "
+    "pulls traffic away from the reference; reported: by callers, or two versions differ; drift: explains an alert; "
+    "gold: tests annotators. New, claimed, labelled and disputed items wait for people; a labelled one has an answer "
+    "and wants another person's."
+)
 _PLACE = {slot: place for place, slot in enumerate(_SLOTS)}
 _NO_QUEUE = (
     "Items come by themselves as traffic does: a daily budget (TIDEGATE_RELABEL_PER_DAY), drift alerts, and callers "
@@ -113,7 +111,7 @@ def _queue(told: Document, root: str) -> Section:
     for row in told["items"]:
         counts[row["slot"]][row["state"]] = row["items"]
     rows: list[list[Cell]] = [
-        [_SLOTS.get(slot, slot), *(states.get(state, 0) for state in _STATES)]
+        [slot, *(states.get(state, 0) for state in _STATES)]
         for slot, states in sorted(
             counts.items(), key=lambda each: list(_SLOTS).index(each[0]) if each[0] in _SLOTS else 99
         )
@@ -123,8 +121,7 @@ def _queue(told: Document, root: str) -> Section:
     columns = ["slot", *(state.replace("_", " ") for state in _STATES)]
     table = Table(
         "queue", "Items by slot and state", columns, rows, empty="Nothing was queued yet.",
-        note="New, claimed, labelled and disputed items wait for people; claimed: on somebody's screen; labelled: has "
-        "an answer and wants another person's.",
+        note=_MEANINGS,
     )  # fmt: skip
     held = [[one["annotator"] or "-", one["items"], _moment(one["until"])] for one in told["leases"]]
     leases = Table(

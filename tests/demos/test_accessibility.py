@@ -96,6 +96,15 @@ def judged(page: Page, script: str) -> list[dict[str, Any]]:
     return [one for one in found if one["impact"] in SERIOUS]
 
 
+def test_a_planted_fault_is_found(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content('<html lang="en"><title>t</title><main><h1>t</h1><input><p style="color:#ccc">pale</p></main>')
+
+    assert {one["id"] for one in judged(page, axe())} >= {"label", "color-contrast"}
+    page.close()
+
+
+@pytest.mark.timeout(900)  # some twenty pages
 @pytest.mark.parametrize(("width", "dark"), SHAPES)
 def test_no_page_of_ours_has_a_serious_fault(browser: Browser, server: Server, width: int, dark: bool) -> None:
     script, faults = axe(), []

@@ -91,7 +91,7 @@ def test_what_waits_who_answered_and_what_is_disputed_is_shown(tmp_path: Path) -
 
         assert page.lead.startswith("4 items wait for people; the oldest has waited less than a minute; 4 answered")
         (row,) = table(page, "queue").rows
-        assert list(row) == ["random: drawn blindly, tells the true accuracy", 3, 0, 0, 1, 1, 0, 0]
+        assert list(row) == ["random", 3, 0, 0, 1, 1, 0, 0]
         assert [(row[0], row[1]) for row in table(page, "annotators").rows] == [("ada", 2), ("bob", 2)]
         (disputed,) = table(page, "disputed").rows
         assert disputed[3] == "ada: positive; bob: negative"
