@@ -16,8 +16,14 @@ from prometheus_client import Metric
 Figures = Mapping[tuple[str, str], float]  # (sample, its label) to value
 Plots = dict[str, dict[str, float | None]]  # plot to series to value
 
+Row = list[str | float | None]
+
 EVERY = ""  # the name of what all models do together
 QUANTILES = (0.5, 0.95, 0.99)
+COLUMNS = (
+    *("model", "requests/s", "p50, ms", "p95, ms", "p99, ms", "p99 lies within, ms", "rows a batch", "padding, %"),
+    *("texts queued", "in flight", "refused/s"),
+)
 # Sample to the label that is kept of it, beside `model`; several samples that are alike in these are added up.
 _KEPT = {
     "tidegate_requests_total": "outcome",
@@ -140,17 +146,10 @@ def points(before: Reading, now: Reading) -> dict[str, Plots]:
     }
     busy = {model: _of_model(interval) for model, interval in each.items() if _is_busy(interval)}
     every = Interval(before.of(EVERY), now.of(EVERY), seconds)
-    rates = {model: _rate(interval) for model, interval in each.items()}
+    rates: dict[str, float | None] = {model: _rate(interval) for model, interval in each.items()}
     return {EVERY: {"requests": rates} | _of_model(every) | _of_server(every)} | {
         model: {"requests": {model: rates[model]}} | plots for model, plots in busy.items()
     }
-
-
-COLUMNS = (
-    *("model", "requests/s", "p50, ms", "p95, ms", "p99, ms", "p99 lies within, ms", "rows a batch", "padding, %"),
-    *("texts queued", "in flight", "refused/s"),
-)
-Row = list[str | float | None]
 
 
 def rows(before: Reading, now: Reading) -> list[Row]:
@@ -216,10 +215,13 @@ def _of_model(interval: Interval) -> Plots:
 def _of_server(interval: Interval) -> Plots:
     """What belongs to no model."""
     gpus = interval.labels("tidegate_gpu_utilisation_ratio")
+    memory: dict[str, float | None] = {
+        "processes": round(interval.stands("tidegate_process_resident_memory_bytes") / 1e6, 0),
+        **{each: round(interval.stands("tidegate_gpu_memory_used_bytes", each) / 1e6, 0) for each in gpus},
+    }
     plots: Plots = {
         "cores": {"CPU cores": _per_second(interval, "tidegate_process_cpu_seconds_total")},
-        "memory": {"processes": round(interval.stands("tidegate_process_resident_memory_bytes") / 1e6)}
-        | {each: round(interval.stands("tidegate_gpu_memory_used_bytes", each) / 1e6) for each in gpus},
+        "memory": memory,
         "monitoring": {
             "profiled": _per_second(interval, "tidegate_monitor_rows_total"),
             "dropped": _per_second(interval, "tidegate_monitor_dropped_total"),
