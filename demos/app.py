@@ -27,18 +27,19 @@ from demos.answers import CLOSED_POLICY, SECURITY_HEADERS, refusal
 from demos.client import Client
 from demos.embedding_page import build_embedding_page
 from demos.gateway import Gateway
+from demos.mounting import mounted
+from demos.own_page import QUESTION, OwnPage, source_of
 from demos.page import build_page
 from demos.paths import PAGE, SCRIPT, DemoPath, demo_path
-from demos.theme import STYLESHEET, theme
 from serving.auth import SHARE_KEY
 from serving.body import decode_json, json_object
 from serving.root_path import below_root
+from tidegate.bundle import Bundle
 from tidegate.errors import Forbidden, InvalidInput, ItemNotFound, ModelNotFound, PayloadTooLarge, TidegateError
 
 PREFIX = "/demo"
 _SCRIPT_FILE = Path(__file__).with_name("page.js")
 STREAM = "/gradio_api/queue/data"
-_QUESTION = ("data", "event_data", "fn_index", "session_hash", "trigger_id")  # what Gradio's frontend sends
 _MAX_SESSION_CHARS = 64
 
 
@@ -77,6 +78,14 @@ class Page:
         sessions = parse_qs(query.decode("latin-1")).get("session_hash", [""])
         return len(sessions) == 1 and sessions[0] in self.blocks._queue.pending_messages_per_session
 
+    def check(self, asked: Any) -> None:
+        """Refuse what the page does not send; raises `InvalidInput`."""
+        _check_question(asked, self.events)
+
+    def policy(self, html: str, _: Scope) -> str:
+        """The Content-Security-Policy of the page."""
+        return document.policy(html)
+
 
 class Demos:
     """The demo pages of one gateway, as an ASGI app below `PREFIX`."""
@@ -84,6 +93,7 @@ class Demos:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._pages: dict[str, Page] = {}
+        self._own: dict[str, OwnPage] = {}  # those that runs brought and that are trusted, by model
         self._building = asyncio.Lock()  # Gradio builds into one global context
         self._running = AsyncExitStack()
 
@@ -92,6 +102,8 @@ class Demos:
         """Hold the background tasks of the pages; they end with this block."""
         async with self._running:
             yield
+            for model in list(self._own):
+                await self._own.pop(model).close()
         self._pages.clear()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -115,25 +127,43 @@ class Demos:
         if not path.rest:
             await RedirectResponse(f"{path.model}/", 307, SECURITY_HEADERS)(scope, receive, send)
         elif path.rest == PAGE:
-            await _serve_page(page.app, scope, receive, send)
+            await _serve_page(page, scope, receive, send)
         elif path.rest == SCRIPT:
             await FileResponse(_SCRIPT_FILE)(scope, receive, _with_headers(send))
         else:
             await page.app(scope, receive, _with_headers(send))
 
-    async def _page(self, model: str) -> Page:
-        """The built page of a served model.
+    async def _page(self, model: str) -> Page | OwnPage:
+        """The page of a served model: the one that its run brought if that is trusted, else the one built here.
 
         Raises:
             ModelNotFound: it is not served.
-            NotReady: it is loading, or failed to.
+            NotReady: it is loading, or failed to; or its own page is down.
         """
-        self._gateway.repository.get(model)
+        own = await self._own_page(self._gateway.repository.get(model).bundle)
+        if own is not None:
+            await own.ready()
+            return own
         if model not in self._pages:
             async with self._building:
                 if model not in self._pages:
                     self._pages[model] = await self._build(model)
         return self._pages[model]
+
+    async def _own_page(self, bundle: Bundle) -> OwnPage | None:
+        """The page that a version brought, with its process; None where there is none, or nobody trusts it."""
+        manifest = bundle.manifest
+        model, version = manifest.name, manifest.version
+        trusted = manifest.demo is not None and self._gateway.settings.trusts_demo(model, version)
+        if not trusted and model not in self._own:
+            return None
+        async with self._building:
+            if model in self._own and not (trusted and self._own[model].version == version):
+                await self._own.pop(model).close()
+            if trusted and model not in self._own:
+                source = await asyncio.to_thread(source_of, bundle)
+                self._own[model] = OwnPage(bundle, source, Client(self._gateway, model))
+            return self._own.get(model)
 
     async def _build(self, model: str) -> Page:
         # In a thread, to keep the gateway's loop free, and with a loop of its own: Gradio's locks ask for one at
@@ -149,25 +179,8 @@ class Demos:
             blocks = build_embedding_page(served.manifest, client)
         else:
             blocks = build_page(served.manifest, client, weaknesses(served.bundle))
-        page = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-        gr.mount_gradio_app(
-            page,
-            blocks,
-            path=f"/{model}",
-            theme=theme(),
-            css_paths=[STYLESHEET],
-            footer_links=[],
-            run_history=False,
-            show_error=False,
-            ssr_mode=False,
-            mcp_server=False,
-            enable_monitoring=False,
-            pwa=False,
-            max_file_size=0,
-        )
-        return Page(
-            page, blocks, {number: [_choices(one) for one in event.inputs] for number, event in blocks.fns.items()}
-        )
+        events = {number: [_choices(one) for one in event.inputs] for number, event in blocks.fns.items()}
+        return Page(mounted(blocks, model), blocks, events)
 
 
 def _wanted(scope: Scope) -> DemoPath:
@@ -185,7 +198,7 @@ def _wanted(scope: Scope) -> DemoPath:
     return path
 
 
-async def _checked(page: Page, scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+async def _checked(page: Page | OwnPage, scope: Scope, receive: Receive, max_bytes: int) -> Receive:
     """Read a question that Gradio would take at any size, check that the page could have asked it, and hand it on.
 
     Raises:
@@ -198,7 +211,7 @@ async def _checked(page: Page, scope: Scope, receive: Receive, max_bytes: int) -
         body += chunk
         if len(body) > max_bytes:
             raise PayloadTooLarge(f"the body has more than {max_bytes:,} bytes; send a shorter text")
-    _check_question(decode_json(bytes(body)), page.events)
+    page.check(decode_json(bytes(body)))
     unread: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
     async def replay() -> Message:
@@ -217,7 +230,7 @@ def _check_question(document: Any, events: Mapping[int, Sequence[frozenset[str] 
     Raises:
         InvalidInput: not an event of this page, or not in its shape.
     """
-    question = json_object(document, _QUESTION)
+    question = json_object(document, QUESTION)
     session = question.get("session_hash")
     if not isinstance(session, str) or not 0 < len(session) <= _MAX_SESSION_CHARS:
         raise InvalidInput("session_hash is no name of a session; open the page anew", pointer="/session_hash")
@@ -235,17 +248,19 @@ def _check_question(document: Any, events: Mapping[int, Sequence[frozenset[str] 
         raise InvalidInput("trigger_id is no number; open the page anew", pointer="/trigger_id")
 
 
-async def _serve_page(page: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve_page(page: Page | OwnPage, scope: Scope, receive: Receive, send: Send) -> None:
     """Gradio's HTML, tidied, with its policy; query and compression stay out of it."""
     headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
-    status, body = await _collect(page, {**scope, "method": "GET", "query_string": b"", "headers": headers}, receive)
+    status, body = await _collect(
+        page.app, {**scope, "method": "GET", "query_string": b"", "headers": headers}, receive
+    )
     html, share = document.tidy(body.decode()), scope.get(SHARE_KEY)
     if share is not None and share.notice:
         html = document.noted(html, share.notice)
     response = HTMLResponse(
         html if scope["method"] == "GET" else "",
         status,
-        SECURITY_HEADERS | {"content-security-policy": document.policy(html), "cache-control": "no-store"},
+        SECURITY_HEADERS | {"content-security-policy": page.policy(html, scope), "cache-control": "no-store"},
     )
     await response(scope, receive, send)
 

@@ -110,6 +110,16 @@ class Client:
         """Classify several texts, behind those who ask one; raises what `ask` raises, for all of them."""
         return await self._predict(texts, _LIST)
 
+    async def ask_vectors(self, texts: Sequence[str]) -> list[tuple[str, Sequence[float]]]:
+        """Prediction id and vector of each text, by a model whose task is embedding; raises what `ask` raises."""
+        for text in texts:
+            self._check_text(text)
+        caller = ANYONE if len(texts) == 1 else _LIST
+        answered = await self.gateway.repository.get(self.model).predict(texts, caller=caller)
+        if not answered.vectors:
+            raise NotReady("a version of another task answered")
+        return list(zip(answered.ids, answered.vectors, strict=True))
+
     async def ask_versions(self, text: str) -> list[Opinion]:
         """What every version that is served now says of a text: champion, canary, shadow. Nothing is recorded.
 

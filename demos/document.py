@@ -34,13 +34,15 @@ _POLICY = "; ".join(
         "style-src 'self' 'unsafe-inline'",  # Svelte components style themselves with attributes and elements
         "img-src 'self' data:",
         "font-src 'self' data:",
-        "connect-src 'self'",
+        "connect-src {place}",
         "object-src 'none'",
         "base-uri 'self'",
         "form-action 'none'",
         "frame-ancestors 'none'",
     )
 )
+# For scripts that are not ours: no window, frame or worker, in which another page of this server could be read.
+_STRICTER = "; frame-src 'none'; worker-src 'none'; sandbox allow-scripts allow-same-origin allow-downloads"
 
 
 def tidy(html: str) -> str:
@@ -53,8 +55,13 @@ def noted(html: str, notice: str) -> str:
     return _BODY.sub(lambda body: body[0] + _NOTICE.format(notice=escape(notice)), html, count=1)
 
 
-def policy(html: str) -> str:
-    """The Content-Security-Policy of exactly this page."""
+def policy(html: str, place: str = "'self'") -> str:
+    """The Content-Security-Policy of exactly this page, which may ask a place: an origin, or a part of one."""
     digests = (hashlib.sha256(body.encode()).digest() for body in _INLINE_SCRIPT.findall(html))
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
-    return _POLICY.format(hashes=hashes)
+    return _POLICY.format(hashes=hashes, place=place)
+
+
+def strict_policy(html: str, place: str) -> str:
+    """The policy of a page whose scripts a run brought: it reaches nothing of this server but what is at `place`."""
+    return policy(html, place) + _STRICTER

@@ -30,7 +30,7 @@ COOKIE_GRACE_SECONDS = 7 * 24 * 3_600
 _FORM_TYPE = b"application/x-www-form-urlencoded"
 _MAX_FORM_BYTES = 4_096
 _FORM_POLICY = CLOSED_POLICY.replace("form-action 'none'", "form-action 'self'")
-_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
+HOST = re.compile(r"[A-Za-z0-9._-]{1,253}(?::\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](?::\d{1,5})?")
 _FIELD = """<label for="password">Password</label>
 <input id="password" name="password" type="password" autocomplete="off" required autofocus maxlength="128">"""
 _FORM = """<form method="post" action="?share={token}">{field}<button>Open the demo</button></form>"""
@@ -140,7 +140,7 @@ def code_page(token: str, share: Share, scope: Scope, public_url: str) -> Respon
 
 def _origin(scope: Scope) -> str:
     host = Headers(scope=scope).get("host", "")
-    if _HOST.fullmatch(host) is None:
+    if HOST.fullmatch(host) is None:
         raise MalformedRequest("the request names no host to make a link of; set TIDEGATE_PUBLIC_URL on the server")
     return f"{scope.get('scheme', 'http')}://{host}"
 

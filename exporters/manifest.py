@@ -17,7 +17,7 @@ from exporters.sources import Run
 from exporters.texts import Row, choose_samples, read_rows
 from exporters.verification import FILE as VERIFICATION
 from tidegate.behaviour_report import FILE as BEHAVIOUR
-from tidegate.bundle import Evidence, FileEntry, Lineage, Manifest, Variant
+from tidegate.bundle import DEMO, Evidence, FileEntry, Lineage, Manifest, Variant
 
 _PACKAGES = (
     "tidegate",
@@ -83,6 +83,7 @@ def final_manifest(
         evidence=tuple(evidence for _, evidence in candidates),
         verification=VERIFICATION,
         behaviour=BEHAVIOUR if BEHAVIOUR in files else None,
+        demo=DEMO if DEMO in files else None,
         lineage=plan.run.lineage.model_copy(update={"packages": _packages()}),
     )
 
@@ -98,6 +99,7 @@ def _fill(
     lineage: Lineage,
     verification: str | None = None,
     behaviour: str | None = None,
+    demo: str | None = None,
 ) -> Manifest:
     draft = plan.draft
     return Manifest(
@@ -118,6 +120,7 @@ def _fill(
         lineage=lineage,
         verification=verification,
         behaviour=behaviour,
+        demo=demo,
         samples=choose_samples(plan.evaluation),
         files=files,
     )

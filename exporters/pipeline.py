@@ -19,13 +19,15 @@ from exporters.sources import Run, fetch_run
 from exporters.texts import MAX_ROWS, Row, read_rows, sample_rows
 from exporters.verification import draw, write
 from exporters.verify import Yardstick, depends_on_batch, fastest, judge, run_measurement, yardstick
-from tidegate.bundle import Bundle, Evidence, TokenizerPreprocessing, Variant
+from tidegate.bundle import DEMO, Bundle, Evidence, TokenizerPreprocessing, Variant
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.engine import open_preprocessor
 from tidegate.errors import GateRefused, TidegateError, UsageError
 from tidegate.preprocess import Feeds, collate
 from tidegate.session import EMBEDDING
 from tidegate.tunings import TIE
+
+MOST_DEMO_BYTES = 1_000_000
 
 Say = Callable[[str], None]
 
@@ -86,6 +88,7 @@ def export_run(
         if run.training is None:
             say("the run logged no training split: the evaluation texts stand in for it in the reference")
         hand_over(plan, chosen.variant, folder, build_reference)
+        _bring_page(run, folder, say)
         write(verification, folder)
         measured = [(candidate.variant, candidate.evidence) for candidate in candidates]
         bundle = store.publish(
@@ -95,6 +98,17 @@ def export_run(
         )
     say(f"published {request.name}/{bundle.manifest.version}, serving variant {chosen.variant.name}")
     return bundle
+
+
+def _bring_page(run: Run, folder: Path, say: Say) -> None:
+    """Put the run's own demo page into the bundle, as bytes: nothing here reads what they say."""
+    if run.demo is None:
+        return
+    if run.demo.stat().st_size > MOST_DEMO_BYTES:
+        say(f"left out: {DEMO} of the run has more than {MOST_DEMO_BYTES:,} bytes, which no page needs")
+        return
+    (folder / DEMO).write_bytes(run.demo.read_bytes())
+    say(f"the run brings a demo page, {DEMO}; it is shown where the server is told --trust-demo NAME")
 
 
 def _lacks_embedding(draft: Draft) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from exporters.layouts import Layout, recognise
-from tidegate.bundle import Lineage
+from tidegate.bundle import DEMO, Lineage
 from tidegate.errors import RunNotFound, UsageError
 
 _FORMS = "models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN_ID/PATH, or a directory"
@@ -26,7 +26,12 @@ _MODEL_VERSION = re.compile(r"models:/([^/@]+)/(\d+)")
 _LOGGED_MODEL = re.compile(r"models:/(m-[0-9a-f]+)")
 _RUN = re.compile(r"runs:/([^/]+)/(.+)")
 # Artifacts of a run beside its model, in the order of `Run`; in a directory they stand beside the model's files.
-_FILES = {"training": "data/training.csv", "evaluation": "data/evaluation.csv", "behaviour": "behaviour.yaml"}
+_FILES = {
+    "training": "data/training.csv",
+    "evaluation": "data/evaluation.csv",
+    "behaviour": "behaviour.yaml",
+    "demo": DEMO,
+}
 _GIT_COMMIT = "mlflow.source.git.commit"
 
 
@@ -40,6 +45,7 @@ class Run:
         training: CSV (text, label) of its training split, if the run logged one.
         evaluation: CSV (text, label) of its evaluation split, if the run logged one.
         behaviour: YAML of its behavioural tests, if the run logged one.
+        demo: its own demo page, if it logged one: data here, never run.
     """
 
     layout: Layout
@@ -47,6 +53,7 @@ class Run:
     training: Path | None
     evaluation: Path | None
     behaviour: Path | None = None
+    demo: Path | None = None
 
 
 def fetch_run(uri: str, tracking_uri: str, work: Path) -> Run:

@@ -18,6 +18,7 @@ from tidegate.errors import BundleCorrupt, BundleNotFound
 
 MANIFEST = "bundle.json"
 MANIFEST_DIGEST = "bundle.sha256"
+DEMO = "demo.py"  # in a run and in a bundle
 SCHEMA_VERSION: Final = 1
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -171,6 +172,7 @@ class Manifest(Part):
         None, description="Evaluation texts with the source model's answers, to verify again on another machine."
     )
     behaviour: str | None = Field(None, description="What its behavioural tests came to.")
+    demo: str | None = Field(None, description="Demo page that its run brought: code, run only where it is trusted.")
     samples: tuple[str, ...] = Field(min_length=1, description="Example inputs, shown in the demo and used to warm up.")
     files: dict[str, FileEntry]
 

@@ -112,6 +112,12 @@ class Settings(BaseModel):
         True, description="Demo pages explain answers by asking without each word: up to 49 runs a click, last in line."
     )
 
+    trust_demo: str = Field(
+        "",
+        description="Models, with commas, whose runs' own demo pages are run and shown: NAME for every version, "
+        "NAME/VERSION for one.",
+    )
+
     log_format: Literal["text", "json"] = Field(
         "text", description="Form of the log on stderr: lines for people, or one JSON object a line for programs."
     )
@@ -210,6 +216,16 @@ class Settings(BaseModel):
                 raise ValueError(f"{run!r} does not name an alias of a registered model; write models:/NAME@ALIAS")
         return value
 
+    @field_validator("trust_demo")
+    @classmethod
+    def _check_trust(cls, value: str) -> str:
+        for trusted in _listed(value):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(?:/[1-9][0-9]*)?", trusted):
+                raise ValueError(
+                    f"{trusted!r} names no model; write NAME, or NAME/VERSION, with commas between several"
+                )
+        return value
+
     @field_validator("redact")
     @classmethod
     def _check_redact(cls, value: str) -> str:
@@ -280,6 +296,10 @@ class Settings(BaseModel):
     def origins(self) -> tuple[str, ...]:
         """The origins of `cors_origins`."""
         return _listed(self.cors_origins)
+
+    def trusts_demo(self, name: str, version: int) -> bool:
+        """Whether the page that the run of this version brought may run."""
+        return not {name, f"{name}/{version}"}.isdisjoint(_listed(self.trust_demo))
 
     @property
     def bundles_dir(self) -> Path:

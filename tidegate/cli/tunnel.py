@@ -23,8 +23,8 @@ from demos import tunnel as gradio_tunnel
 from demos.answers import refusal
 from demos.guard import token_of
 from demos.paths import PAGE, demo_path
+from demos.relay import Relay
 from tidegate.cli import console
-from tidegate.cli.demo_relay import Relay
 from tidegate.errors import Forbidden, TidegateError
 
 _START_SECONDS = 10.0
