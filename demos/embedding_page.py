@@ -53,7 +53,7 @@ def build_embedding_page(manifest: Manifest, client: Client) -> gr.Blocks:
             with gr.Column(elem_classes=["tg-card", "tg-reply"]):
                 answer = html(markup.waiting())
         html(about(manifest, ()))
-        html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.</div>')
+        html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.{markup.unshown(manifest)}</div>')
         on([go.click], ranker.rank, [text, beside], [answer], answer)
     blocks.state_session_capacity = MAX_SESSIONS
     blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)

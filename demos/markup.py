@@ -56,6 +56,16 @@ def threshold_note(manifest: Manifest) -> str:
     )
 
 
+def unshown(manifest: Manifest) -> str:
+    """That the run brought a page of its own, in small print below the one that is shown instead; empty without one."""
+    if manifest.demo is None:
+        return ""
+    return (
+        " The run behind this model brought a page of its own, which is code, so this server does not show it; "
+        f"whoever runs the server can, with <code>--trust-demo {manifest.name}</code>."
+    )
+
+
 def waiting() -> str:
     """The place of the answer before there is one."""
     return '<div class="tg-empty"><p>The answer appears here.</p></div>'

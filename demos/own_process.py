@@ -52,14 +52,23 @@ class OwnProcess:
         source: the `demo.py`.
         orders: what the page is told at its start (`demos.own_client.Client`).
         answer: answers a question; it raises nothing.
+        start_seconds: one that has not started by then is killed.
     """
 
-    def __init__(self, name: str, source: bytes, orders: Mapping[str, Any], answer: Answer) -> None:
+    def __init__(
+        self,
+        name: str,
+        source: bytes,
+        orders: Mapping[str, Any],
+        answer: Answer,
+        start_seconds: float = START_SECONDS,
+    ) -> None:
         self.transport: httpx.AsyncHTTPTransport | None = None
         self._name = name
         self._source = source
         self._orders = orders
         self._answer = answer
+        self._start_seconds = start_seconds
         self._ready = asyncio.Event()
         self._failed = asyncio.Event()
         self._fault = ""
@@ -119,7 +128,7 @@ class OwnProcess:
             words = _Tail()
             drain = asyncio.create_task(words.read(process))
             try:
-                async with asyncio.timeout(START_SECONDS) as limit:
+                async with asyncio.timeout(self._start_seconds) as limit:
                     fault = await self._converse(process, limit)
                 if not fault:
                     code = await process.wait()
@@ -128,7 +137,7 @@ class OwnProcess:
                     fault = _reason(code) + ("" if self._ready.is_set() else words.last_line())
                 return fault
             except TimeoutError:
-                return f"it did not start within {START_SECONDS:g} s"
+                return f"it did not start within {self._start_seconds:g} s"
             finally:
                 self._ready.clear()
                 with contextlib.suppress(ProcessLookupError):

@@ -90,7 +90,7 @@ def build_page(manifest: Manifest, client: Client, failed_tests: Sequence[str] =
         build_many(client)
         build_versions(more, text)
         programs = build_code(more, text)
-        html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.</div>')
+        html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.{markup.unshown(manifest)}</div>')
 
         outputs = [answer, prediction_id, report.form, report.label, report.comment, report.outcome]
         outputs += [asked, report.make_test, explanation, explain, programs]

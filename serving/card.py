@@ -13,6 +13,7 @@ from serving.model import ServedModel
 from tidegate import devices
 from tidegate.behaviour_report import SuiteResult, Verdict, read_report
 from tidegate.bundle import Bundle, Embedding, Evidence, Manifest
+from tidegate.settings import Settings
 from tidegate.tunings import Planned, Trial
 
 
@@ -35,7 +36,7 @@ def summarise(name: str, state: ModelState) -> dict[str, Any]:
     return summary
 
 
-def describe(name: str, state: ModelState) -> dict[str, Any]:
+def describe(name: str, state: ModelState, settings: Settings) -> dict[str, Any]:
     """A model in full: the manifest's summary, the plan with what was measured here, warnings."""
     summary = summarise(name, state)
     if state.served is None:
@@ -51,13 +52,14 @@ def describe(name: str, state: ModelState) -> dict[str, Any]:
         "threshold": post.threshold,
         "fallback_label": post.fallback_label,
         "behaviour": _behaviour_summary(state.served.bundle),
+        "demo": _demo_summary(manifest, settings),
         "plan": state.served.engine.plan.model_dump(mode="json"),
         "tuning": tuning,
         "warnings": list(_warnings(state.served, planned)),
     }
 
 
-def model_card(model: ServedModel, planned: Planned | None = None) -> str:
+def model_card(model: ServedModel, settings: Settings, planned: Planned | None = None) -> str:
     """The manifest as Markdown, with what was measured on this machine."""
     manifest = model.manifest
     sections = [
@@ -70,7 +72,7 @@ def model_card(model: ServedModel, planned: Planned | None = None) -> str:
         _evidence_table(manifest),
         *_behaviour(model.bundle),
         "## How it runs here",
-        _bullets(_running(model, planned)),
+        _bullets(_running(model, settings, planned)),
         *_trials(planned),
         *(f"> Warning: {_line(warning)}" for warning in _warnings(model, planned)),
         "## Where it comes from",
@@ -118,10 +120,22 @@ def _behaviour_row(suite: SuiteResult, test: Verdict) -> Sequence[str]:
     )
 
 
-def _running(model: ServedModel, planned: Planned | None) -> Iterator[tuple[str, str]]:
+def _demo_summary(manifest: Manifest, settings: Settings) -> dict[str, Any] | None:
+    """The demo page that the run brought, by its digest, and whether this server shows it."""
+    if manifest.demo is None:
+        return None
+    shown = settings.trusts_demo(manifest.name, manifest.version)
+    return {"file": manifest.demo, "sha256": manifest.files[manifest.demo].sha256, "shown": shown}
+
+
+def _running(model: ServedModel, settings: Settings, planned: Planned | None) -> Iterator[tuple[str, str]]:
     yield "Variant", model.engine.variant.name
     yield "Plan", str(model.engine.plan)
     yield "Device", f"{model.device.name}: {model.device.reason}"
+    page = _demo_summary(model.manifest, settings)
+    if page is not None:
+        hidden = f"the built-in one; the run brought one, which --trust-demo {model.manifest.name} would show"
+        yield "Demo page", "brought by the run, shown because it is trusted" if page["shown"] else hidden
     if planned is not None and planned.tuning is not None:
         tuning = planned.tuning
         how = "quickly measured" if tuning.quick else "measured"

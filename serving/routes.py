@@ -69,7 +69,8 @@ async def list_models(request: Request) -> Response:
 async def describe_model(request: Request) -> Response:
     """Manifest, evidence, state, device with its reason, warnings."""
     name = request.path_params["model"]
-    return _json(card.describe(name, _gateway(request).repository.state(name)))
+    gateway = _gateway(request)
+    return _json(card.describe(name, gateway.repository.state(name), gateway.settings))
 
 
 @router.get(
@@ -81,8 +82,9 @@ async def describe_model(request: Request) -> Response:
 )
 async def model_card(request: Request) -> Response:
     """The manifest for people, as Markdown."""
-    name, repository = request.path_params["model"], _gateway(request).repository
-    text = card.model_card(repository.get(name), repository.state(name).planned)
+    name, gateway = request.path_params["model"], _gateway(request)
+    repository = gateway.repository
+    text = card.model_card(repository.get(name), gateway.settings, repository.state(name).planned)
     return Response(text, media_type="text/markdown; charset=utf-8")
 
 

@@ -129,6 +129,9 @@ class ModelDescription(ModelSummary):
     behaviour: dict[str, Any] | None = Field(
         None, description="Behavioural tests at export: how many ran and passed, and which failed; null without any."
     )
+    demo: dict[str, Any] | None = Field(
+        None, description="The demo page that its run brought: file, sha256, whether it is shown; null without one."
+    )
     plan: dict[str, Any] | None = Field(None, description="How it runs here: variant, provider, threads, batching.")
     tuning: dict[str, Any] | None = Field(
         None, description="What was tried on this machine, with refusals; null when nothing was."

@@ -20,6 +20,7 @@ from tests import toy_graphs
 from tests.toy_graphs import WORDS as WORDS
 from tidegate import tfidf
 from tidegate.bundle import (
+    DEMO,
     Bundle,
     Embedding,
     Evidence,
@@ -211,6 +212,22 @@ def _publish(
     if verification_set:
         verification.write(_verification(draft), folder)
     return store.publish(name, folder, describe)
+
+
+def with_page(store: BundleStore, bundle: Bundle, source: str) -> Bundle:
+    """Publish a bundle once more, with a demo page of its run's own, as champion."""
+    manifest = bundle.manifest
+    with store.staging(manifest.name) as folder:
+        for file in manifest.files:
+            (folder / file).write_bytes(bundle.file(file).read_bytes())
+        (folder / DEMO).write_text(source)
+
+        def describe(version: int, files: dict[str, FileEntry]) -> Manifest:
+            return manifest.model_copy(update={"version": version, "files": files, "demo": DEMO})
+
+        published = store.publish(manifest.name, folder, describe)
+    store.set_alias(manifest.name, "champion", published.manifest.version)
+    return published
 
 
 def headlines(rows: int, seed: int) -> list[str]:

@@ -216,8 +216,14 @@ class House:
             return list(connection.execute(select(relabel_items)).all())
 
 
-def build_house(home: Path, settings: Settings = SETTINGS) -> House:
-    """`headline-sentiment` (abstains below 0.6) and `other`, with API routes beside them, behind the guard."""
+def build_house(home: Path, settings: Settings = SETTINGS, page: str = "") -> House:
+    """`headline-sentiment` (abstains below 0.6) and `other`, with API routes beside them, behind the guard.
+
+    Args:
+        home: folder of its store and database.
+        settings: its limits.
+        page: `demo.py` that the run of the first one brought.
+    """
     store = BundleStore(home / "bundles")
     database = open_database(f"sqlite:///{home / 'state.db'}")
     monitor = TableMonitor(database)
@@ -225,6 +231,8 @@ def build_house(home: Path, settings: Settings = SETTINGS) -> House:
         "headline-sentiment": bundles.sentiment(store, "headline-sentiment", threshold=0.6, fallback="unsure"),
         "other": bundles.wordpieces(store, "other"),
     }
+    if page:
+        served["headline-sentiment"] = bundles.with_page(store, served["headline-sentiment"], page)
     gateway = Gateway(
         Models({name: EngineModel(bundle, monitor) for name, bundle in served.items()}), monitor, settings
     )

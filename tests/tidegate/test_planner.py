@@ -213,7 +213,7 @@ def test_a_server_says_what_it_uses_and_what_was_refused(
                 f"the exported choice int8 is not used on this machine: {document['tuning']['trials'][0]['refusal']}"
             ]
             repository = app.state.gateway.repository
-            text = card.model_card(repository.get("wordpieces"), repository.state("wordpieces").planned)
+            text = card.model_card(repository.get("wordpieces"), Settings(), repository.state("wordpieces").planned)
             assert "- **Plan**: fp32 on CPU" in text
             assert "| int8 on CPU, " in text
             assert "| refused: agrees with the source model on " in text

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from tidegate.aliases import ALIASES, CHAMPION
+from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.behaviour import show_published
@@ -40,10 +41,13 @@ def list_bundles(home: Home = None, as_json: AsJson = False) -> None:
 
 @bundles.command("show")
 def show(name: str, version: Version = CHAMPION, home: Home = None) -> None:
-    """The whole manifest of a version (number or alias) as JSON; beside it, what its behavioural tests came to."""
-    bundle = _store(home).load(name, version)
+    """The whole manifest of a version (number or alias) as JSON; beside it, its behavioural tests and its own page."""
+    settings = Settings.load(home=home)
+    bundle = BundleStore(settings.bundles_dir).load(name, version)
     console.out(bundle.manifest.model_dump_json(indent=2))
     show_published(bundle, as_message=True)
+    if bundle.manifest.demo is not None:
+        console.say(_page_line(settings, bundle))
 
 
 @bundles.command("verify")
@@ -89,6 +93,16 @@ def remove(name: str, version: int, home: Home = None) -> None:
     """Delete a version that no alias points at."""
     _store(home).remove(name, version)
     console.say(f"removed {name}/{version}")
+
+
+def _page_line(settings: Settings, bundle: Bundle) -> str:
+    name, version = bundle.manifest.name, bundle.manifest.version
+    shown = (
+        f"shown only by a server that is started with --trust-demo {name}, or {name}/{version} for this version alone"
+    )
+    if settings.trusts_demo(name, version):
+        shown = "TIDEGATE_TRUST_DEMO has it shown"
+    return f"its run brought a demo page, {bundle.file(bundle.manifest.demo or '')}: {shown}"
 
 
 def _store(home: Home) -> BundleStore:

@@ -12,6 +12,7 @@ import typer
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import Home
+from tidegate.cli.serve import TrustDemo
 from tidegate.cli.tune import QUICKSTART_SECONDS, NoTune, tune_published
 from tidegate.settings import Settings
 
@@ -45,12 +46,18 @@ def quickstart(
         bool, typer.Option(help="Stop, with exit code 0, once everything answers (for CI).")
     ] = False,
     no_tune: NoTune = None,
+    trust_demo: TrustDemo = None,
     home: Home = None,
 ) -> None:
     """From nothing to served, demoed, monitored models: trains, exports and serves the examples."""
     from tidegate.cli import gateway
 
-    settings = Settings.load(home=home, port=port, tune=False if no_tune else None)
+    settings = Settings.load(
+        home=home,
+        port=port,
+        tune=False if no_tune else None,
+        trust_demo=",".join(trust_demo) if trust_demo else None,
+    )
     listener = gateway.open_door(settings)
     for step, recipe in enumerate(_missing(settings), start=1):
         _make(settings, recipe, step)

@@ -75,6 +75,14 @@ AutoPromote = Annotated[
     bool | None,
     typer.Option("--auto-promote", help="Promote canaries, or take them back, by stated rules.", show_default=False),
 ]
+TrustDemo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-demo",
+        help="NAME or NAME/VERSION: run and show the demo page that its run brought. May be repeated.",
+        show_default=False,
+    ),
+]
 AccessLog = Annotated[
     bool | None, typer.Option("--access-log", help="Log a line for each request.", show_default=False)
 ]
@@ -99,6 +107,7 @@ def serve(
     follow: Follow = None,
     follow_seconds: FollowSeconds = None,
     auto_promote: AutoPromote = None,
+    trust_demo: TrustDemo = None,
     home: Home = None,
 ) -> None:
     """Serve every bundle of the store: REST, demos, metrics and monitoring."""
@@ -123,6 +132,7 @@ def serve(
         follow=",".join(follow) if follow else None,
         follow_seconds=follow_seconds,
         auto_promote=auto_promote or None,
+        trust_demo=",".join(trust_demo) if trust_demo else None,
     )
     gateway.run(settings, gateway.open_door(settings))
 
@@ -154,6 +164,7 @@ def up(
     tls_key: TlsKey = None,
     root_path: RootPrefix = None,
     trusted_proxies: TrustedProxies = None,
+    trust_demo: TrustDemo = None,
     home: Home = None,
 ) -> None:
     """Export a run, make it the champion, and serve it."""
@@ -173,6 +184,7 @@ def up(
         tls_key=tls_key,
         root_path=root_path,
         trusted_proxies=trusted_proxies,
+        trust_demo=",".join(trust_demo) if trust_demo else None,
     )
     listener = gateway.open_door(settings)
     bundle = export_run(
