@@ -13,7 +13,8 @@ import gradio as gr
 from demos import markup
 from demos.about import about
 from demos.client import MOST_OTHERS, Client, Ranking
-from demos.page import MAX_SESSIONS, MAX_WAITING, PRIVACY
+from demos.mounting import MAX_SESSIONS, MAX_WAITING
+from demos.page import PRIVACY
 from demos.wiring import MAX_AT_ONCE, explained, html, on
 from tidegate import __version__
 from tidegate.bundle import Manifest

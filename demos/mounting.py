@@ -9,6 +9,9 @@ from fastapi import FastAPI
 
 from demos.theme import STYLESHEET, theme
 
+MAX_WAITING = 128  # beyond it Gradio answers "busy"
+MAX_SESSIONS = 200  # Gradio copies the page's configuration per visitor; the oldest are dropped first
+
 
 def mounted(blocks: gr.Blocks, model: str) -> FastAPI:
     """An app that has the page at `/{model}`; its lifespan holds Gradio's background tasks."""

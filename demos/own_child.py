@@ -22,9 +22,8 @@ import gradio as gr
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from demos.mounting import mounted
+from demos.mounting import MAX_SESSIONS, MAX_WAITING, mounted
 from demos.own_client import Client
-from demos.page import MAX_SESSIONS, MAX_WAITING
 from demos.wiring import MAX_AT_ONCE
 
 ROOT, SCHEME = b"x-page-root", b"x-page-scheme"  # where the browser finds the page; nobody but the gateway sends them

@@ -15,13 +15,12 @@ from demos.about import about
 from demos.client import Client
 from demos.many_section import build_many
 from demos.more_sections import More, build_code, build_versions
+from demos.mounting import MAX_SESSIONS, MAX_WAITING
 from demos.report_section import build_report, cleared, may_annotate, wire_report
 from demos.wiring import MAX_AT_ONCE, Update, Updates, explained, html, on
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
-MAX_WAITING = 128  # beyond it Gradio answers "busy"
-MAX_SESSIONS = 200  # Gradio copies the page's configuration per visitor; the oldest are dropped first
 MOST_SAMPLES = 6
 PRIVACY = (
     "What you enter may be kept on this server to watch over the model and improve it. Enter nothing confidential."

@@ -1,7 +1,6 @@
 """Pages that runs brought, in real processes: what they are told, what they may do, and what becomes of bad ones."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -41,7 +40,13 @@ async def started(source: str, start_seconds: float = 60.0) -> AsyncIterator[Own
 
 async def opened(process: OwnProcess) -> str:
     """The HTML of the page, as soon as it is there."""
-    transport = await process.ready()
+    transport = None
+    while transport is None:
+        try:
+            transport = await process.ready()
+        except NotReady as error:
+            if "is starting" not in str(error):  # which on a slow machine takes longer
+                raise
     answer = await transport.handle_async_request(httpx.Request("GET", "http://page/toy/"))
     return (await answer.aread()).decode()
 
@@ -49,9 +54,11 @@ async def opened(process: OwnProcess) -> str:
 async def fault_of(source: str, start_seconds: float = 60.0) -> str:
     """What is said of a page that is down."""
     async with started(source, start_seconds) as process:
-        with pytest.raises(NotReady) as refused:
-            await process.ready()
-        return str(refused.value)
+        while True:
+            with pytest.raises(NotReady) as refused:
+                await process.ready()
+            if "is starting" not in str(refused.value):  # on a slow machine
+                return str(refused.value)
 
 
 def is_alive(pid: int) -> bool:
@@ -167,7 +174,9 @@ def test_a_page_that_dies_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_page_started_ends_with_it(tmp_path: Path) -> None:
-    start = f"import subprocess, pathlib; child = subprocess.Popen(['sleep', '3600']); said = 1; pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid))"
+    file = str(tmp_path / "pid")
+    start = "import subprocess as s, pathlib; said = s.Popen(['sleep', '3600']).pid; "
+    start += f"pathlib.Path({file!r}).write_text(str(said))"
 
     async def run() -> int:
         async with started(PAGE.format(start)) as process:
@@ -182,7 +191,3 @@ def test_what_a_page_started_ends_with_it(tmp_path: Path) -> None:
 
 def pid_in(html: str) -> int:
     return int(html.partition("pid=")[2].partition(".")[0])
-
-
-def test_orders_are_one_line() -> None:
-    assert "\n" not in json.dumps(ORDERS)
