@@ -60,6 +60,7 @@ def options(description: str, *, threshold: str) -> argparse.ArgumentParser:
         help="confidence below which the fallback label answers; quartile: that of the validation confidences",
     )
     parser.add_argument("--fallback-label", help="what answers below the threshold; without it, the majority class")
+    parser.add_argument("--demo", type=Path, help="demo page to log with the run, such as examples/demo.py")
     parser.add_argument("--register", metavar="NAME", help="register the model under this name")
     parser.add_argument("--alias", help="point this alias at the registered version, for example champion")
     home = Path(os.environ.get("TIDEGATE_HOME", ".tidegate"))
@@ -71,12 +72,15 @@ def checked(arguments: argparse.Namespace) -> argparse.Namespace:
     """The parsed options, if they fit together.
 
     Raises:
-        UsageError: an alias without a model to give it to, or too few headlines for three splits.
+        UsageError: a demo page that is not there, an alias without a model to give it to, or too few headlines for three splits.
     """
     if arguments.rows < 50:
         raise UsageError(f"--rows {arguments.rows}: make up at least 50, so that every split holds every class")
     if vars(arguments).get("splits") and arguments.data:
         raise UsageError(f"--splits {arguments.splits} and --data {arguments.data}: name one of them")
+    demo = vars(arguments).get("demo")
+    if demo is not None and not demo.is_file():
+        raise UsageError(f"--demo {demo}: there is no such file; name a demo.py")
     if arguments.alias and not arguments.register:
         raise UsageError(f"--alias {arguments.alias} needs --register NAME: an alias belongs to a registered model")
     return arguments
@@ -104,7 +108,9 @@ def run(train: Callable[[argparse.Namespace], None], parser: argparse.ArgumentPa
 
 
 # What says where data comes from and where the result goes: all else repeats the training on other data.
-_PLACES = frozenset({"data", "splits", "rows", "text_column", "label_column", "register", "alias", "home", "help"})
+_PLACES = frozenset(
+    {"data", "splits", "rows", "text_column", "label_column", "demo", "register", "alias", "home", "help"}
+)
 
 
 def repeatable(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> list[str]:

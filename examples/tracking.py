@@ -1,7 +1,7 @@
 """The log of a training run in MLflow, for both training scripts; `recipe` comes before.
 
 A run holds params, metrics, the data set with its digest, statistics, confusion matrix, per-class metrics, the git
-commit, its recipe (script and options, for `tidegate retrain`), and the splits as CSV artifacts, so that
+commit, its recipe (script and options, for `tidegate retrain`), its demo page if it has one, and the splits as CSV artifacts, so that
 `tidegate export` can verify on the same evaluation rows. The embedded store is SQLite under `--home`;
 `MLFLOW_TRACKING_URI` wins. Heavy imports wait until they are needed.
 """
@@ -68,8 +68,10 @@ def log_data(arguments: argparse.Namespace, splits: Splits) -> None:
     import mlflow
     import pandas as pd
 
-    hidden = {"home", "register", "alias", "recipe"}
+    hidden = {"home", "register", "alias", "recipe", "demo"}
     mlflow.log_params({name: value for name, value in vars(arguments).items() if name not in hidden})
+    if vars(arguments).get("demo"):
+        mlflow.log_text(arguments.demo.read_text(), "demo.py")  # where export looks for it
     given = arguments.data or vars(arguments).get("splits")
     name = given.stem if given else "synthetic-headlines"
     for context in ("training", "validation", "evaluation"):

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from exporters.perturb import KINDS
-from exporters.pipeline import ExportRequest, export_run
+from exporters.pipeline import MOST_DEMO_BYTES, ExportRequest, export_run
 from exporters.tune import tune
 from exporters.verification import read
 from monitoring.building import build_reference
@@ -47,6 +47,29 @@ def test_a_plain_scikit_learn_folder_becomes_a_verified_bundle(tmp_path: Path) -
     assert (fp32.accepted, fp32.agreement, fp32.rows) == (True, 1.0, len(EVALUATION))
     assert fp32.accuracy_interval[0] <= fp32.accuracy <= fp32.accuracy_interval[1]
     assert fp32.hardware
+
+
+def test_a_page_that_the_run_brought_is_carried_and_never_run(tmp_path: Path) -> None:
+    run = plain_folder(tmp_path / "run")
+    page = f"open({str(tmp_path / 'it ran')!r}, 'w')\n"
+    (run / "demo.py").write_text(page)
+
+    bundle = export(tmp_path, run, trust_pickle=True)
+
+    assert (bundle.manifest.demo, bundle.file("demo.py").read_text()) == ("demo.py", page)
+    assert "demo.py" in bundle.manifest.files
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_a_page_of_more_than_a_megabyte_is_left_out_with_a_word(tmp_path: Path) -> None:
+    run = plain_folder(tmp_path / "run")
+    (run / "demo.py").write_text("#" * (MOST_DEMO_BYTES + 1))
+    messages: list[str] = []
+
+    bundle = export(tmp_path, run, messages, trust_pickle=True)
+
+    assert bundle.manifest.demo is None
+    assert any("left out: demo.py" in message for message in messages)
 
 
 def test_a_checkpoint_becomes_a_bundle_that_answers_as_the_source_does(tmp_path: Path) -> None:

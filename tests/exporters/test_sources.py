@@ -48,6 +48,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         for name, rows in (("training", TRAINING), ("evaluation", EVALUATION)):
             mlflow.log_artifact(str(write_rows(folder / f"{name}.csv", rows)), "data")
         mlflow.log_text("examples: [{text: x, label: positive}]", "behaviour.yaml")
+        mlflow.log_text("raise SystemExit", "demo.py")
         logged = mlflow.sklearn.log_model(fitted(), name="model", metadata={"threshold": 0.4}, **options)
     mlflow.register_model(logged.model_uri, "headlines")
     mlflow.MlflowClient().set_registered_model_alias("headlines", "champion", 1)
@@ -71,6 +72,8 @@ def test_every_form_of_uri_finds_the_same_run(registry: Registry, tmp_path: Path
     assert run.training is not None
     assert run.behaviour is not None
     assert run.behaviour.read_text().startswith("examples:")
+    assert run.demo is not None
+    assert run.demo.read_text() == "raise SystemExit"
     assert run.evaluation is not None
     assert run.evaluation.read_text().count("\n") > len(EVALUATION)
     lineage = run.lineage
