@@ -119,19 +119,11 @@ class Demos:
                 raise ItemNotFound("nothing was asked in this session; open the page anew")
             if scope["method"] == "POST":
                 receive = await _checked(page, scope, receive, self._gateway.settings.max_body_bytes)
+            await _answer(page, path, scope, receive, send)
         except ClientDisconnect:
             return
         except TidegateError as error:
             await refusal(error, scope)(scope, receive, send)
-            return
-        if not path.rest:
-            await RedirectResponse(f"{path.model}/", 307, SECURITY_HEADERS)(scope, receive, send)
-        elif path.rest == PAGE:
-            await _serve_page(page, scope, receive, send)
-        elif path.rest == SCRIPT:
-            await FileResponse(_SCRIPT_FILE)(scope, receive, _with_headers(send))
-        else:
-            await page.app(scope, receive, _with_headers(send))
 
     async def _page(self, model: str) -> Page | OwnPage:
         """The page of a served model: the one that its run brought if that is trusted, else the one built here.
@@ -196,6 +188,17 @@ def _wanted(scope: Scope) -> DemoPath:
     if not path.allows(scope["method"]):
         raise Forbidden(f"the demo of {path.model!r} needs no {scope['method']} of this path, so it is closed")
     return path
+
+
+async def _answer(page: Page | OwnPage, path: DemoPath, scope: Scope, receive: Receive, send: Send) -> None:
+    if not path.rest:
+        await RedirectResponse(f"{path.model}/", 307, SECURITY_HEADERS)(scope, receive, send)
+    elif path.rest == PAGE:
+        await _serve_page(page, scope, receive, send)
+    elif path.rest == SCRIPT:
+        await FileResponse(_SCRIPT_FILE)(scope, receive, _with_headers(send))
+    else:
+        await page.app(scope, receive, _with_headers(send))
 
 
 async def _checked(page: Page | OwnPage, scope: Scope, receive: Receive, max_bytes: int) -> Receive:

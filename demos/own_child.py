@@ -63,7 +63,9 @@ class Rooted:
             told = dict(scope["headers"])
             root = told.get(ROOT, b"").decode("latin-1")
             place = {"root_path": root, "path": root + scope["path"], "raw_path": root.encode() + scope["raw_path"]}
-            scope = {**scope, **place, "scheme": told.get(SCHEME, b"http").decode("latin-1")}
+            scheme = told.get(SCHEME, b"http").decode("latin-1")
+            # A Unix socket names no client, and pages that ask Gradio for its host expect one.
+            scope = {**scope, **place, "scheme": scheme, "client": ("visitor", 0)}
         await self._app(scope, receive, send)
 
 

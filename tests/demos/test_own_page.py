@@ -94,7 +94,7 @@ def click(client: httpx.Client, text: str, **headers: str) -> str:
 
 def processes_below(parent: int) -> list[int]:
     """Pages' processes of a server, or of its workers."""
-    found = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in found.splitlines()]
     family = {str(parent)} | {pid for pid, above, _ in rows if above == str(parent)}
     return [int(pid) for pid, above, line in rows if above in family and "demos.own_child" in line]
