@@ -72,7 +72,8 @@ def checked(arguments: argparse.Namespace) -> argparse.Namespace:
     """The parsed options, if they fit together.
 
     Raises:
-        UsageError: a demo page that is not there, an alias without a model to give it to, or too few headlines for three splits.
+        UsageError: a demo page that is not there, an alias without a model to give it to, or too few headlines for
+            three splits.
     """
     if arguments.rows < 50:
         raise UsageError(f"--rows {arguments.rows}: make up at least 50, so that every split holds every class")

@@ -1,9 +1,9 @@
 """The log of a training run in MLflow, for both training scripts; `recipe` comes before.
 
 A run holds params, metrics, the data set with its digest, statistics, confusion matrix, per-class metrics, the git
-commit, its recipe (script and options, for `tidegate retrain`), its demo page if it has one, and the splits as CSV artifacts, so that
-`tidegate export` can verify on the same evaluation rows. The embedded store is SQLite under `--home`;
-`MLFLOW_TRACKING_URI` wins. Heavy imports wait until they are needed.
+commit, its recipe (script and options, for `tidegate retrain`), its demo page if it has one, and the splits as CSV
+artifacts, so that `tidegate export` can verify on the same evaluation rows. The embedded store is SQLite under
+`--home`; `MLFLOW_TRACKING_URI` wins. Heavy imports wait until they are needed.
 """
 
 import argparse

@@ -31,6 +31,17 @@ def test_a_value_that_does_not_fit_is_refused_with_its_name_and_value(variable: 
         Settings.load({f"TIDEGATE_{variable}": value})
 
 
+def test_a_page_is_trusted_by_the_name_of_its_model_or_by_one_version() -> None:
+    settings = Settings.load({"TIDEGATE_TRUST_DEMO": "headlines, topics/3"})
+
+    assert settings.trusts_demo("headlines", 7)
+    assert settings.trusts_demo("topics", 3)
+    assert not settings.trusts_demo("topics", 4)
+    assert not Settings.load({}).trusts_demo("headlines", 7)
+    with pytest.raises(UsageError, match="NAME/VERSION"):
+        Settings.load({"TIDEGATE_TRUST_DEMO": "headlines/champion"})
+
+
 def test_a_secret_never_shows() -> None:
     settings = Settings.load({"TIDEGATE_API_KEY": "s3cr3t"})
 
