@@ -20,7 +20,8 @@ from tidegate.preprocess import Encoded
 from tidegate.records import Record, make_records
 from tidegate.tasks import decide_all
 
-# Labels, training texts, evaluation records, their true labels, records of perturbed copies with theirs, folder.
+# Labels, training texts, evaluation records, their true labels, records of perturbed copies with theirs, folder,
+# and the training texts' true labels.
 BuildReference = Callable[
     [
         Sequence[str],
@@ -29,6 +30,7 @@ BuildReference = Callable[
         Sequence[str],
         Sequence[tuple[Record, str]],
         Path,
+        Sequence[str],
     ],
     None,
 ]
@@ -42,7 +44,8 @@ def hand_over(plan: Plan, variant: Variant, folder: Path, build: BuildReference)
     Embeddings have no labels: there are no truths then, and no copies.
     """
     engine = Engine.open(Bundle(folder, draft_manifest(plan, variant)), choose("cpu", ()), variant=variant.name)
-    texts = [text for text, _ in sample_rows(plan.training_rows())]
+    training = sample_rows(plan.training_rows())
+    texts = [text for text, _ in training]
     labels = plan.draft.labels
     copies = perturbed(plan.evaluation, _SEED) if labels else []
     build(
@@ -52,6 +55,7 @@ def hand_over(plan: Plan, variant: Variant, folder: Path, build: BuildReference)
         [label for _, label in plan.evaluation] if labels else [],
         list(zip(_records(engine, "perturbed", copies), [label for _, label in copies], strict=True)),
         folder,
+        [label for _, label in training] if labels else [],
     )
 
 

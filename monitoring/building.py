@@ -17,10 +17,21 @@ from monitoring import accuracy_fit, profiles
 from monitoring.accuracy import AccuracyReference
 from monitoring.bins import category_bins, numeric_bins
 from monitoring.calibration import MIN_DOCUMENTS, calibrate
-from monitoring.features import DUPLICATE, INPUT, LABEL, SCRIPT, Rows, Seen, derive, input_columns
+from monitoring.features import (
+    DUPLICATE,
+    INPUT,
+    LABEL,
+    SCRIPT,
+    Rows,
+    Seen,
+    derive,
+    input_columns,
+    vocabulary_columns,
+)
 from monitoring.kernel import Kernel
 from monitoring.layout import EMBEDDING, Distances, Layout
 from monitoring.reference import ARRAYS, CALIBRATION, WHITENING, Arrays, Document, Reference
+from monitoring.splits import Split, Splits, write_splits
 from monitoring.whitening import crossed, fit
 from monitoring.words import write_words
 from tidegate.errors import InvalidInput
@@ -42,8 +53,9 @@ def build_reference(
     truths: Sequence[str],
     perturbed: Sequence[tuple[Record, str]],
     folder: Path,
+    training_labels: Sequence[str] = (),
 ) -> None:
-    """Write `reference.bin`, `drift.json`, `drift.npz` and `words.json` into a folder.
+    """Write `reference.bin`, `drift.json`, `drift.npz`, `splits.npz` and `words.json` into a folder.
 
     Args:
         labels: the model's classes, in the bundle's order; none of embeddings, whose reference is of inputs alone.
@@ -52,6 +64,7 @@ def build_reference(
         truths: its true labels; none of embeddings.
         perturbed: corrupted copies of evaluation texts as the variant answers them, each with its true label.
         folder: the bundle's staging folder.
+        training_labels: true label of each training text; none of embeddings.
 
     Raises:
         InvalidInput: no training texts or no evaluation records.
@@ -71,6 +84,12 @@ def build_reference(
     texts = pd.DataFrame({**numbers, SCRIPT: pd.Series(script, dtype="str")})
     profile = profiles.merge(profiles.profile_frame(texts), profiles.profile_frame(fitted))
     (folder / PROFILE).write_bytes(profiles.serialize(profile))
+    trained = {**numbers, SCRIPT: script, **vocabulary_columns([row for _, row in training])}
+    splits = Splits(
+        Split.of(reference.layout, trained, training_labels, labels),
+        Split.of(reference.layout, {**rows.numbers, **rows.classes}, truths, labels),
+    )
+    write_splits(splits, folder)
     write_words((text for text, _ in training), folder)
 
 

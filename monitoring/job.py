@@ -15,7 +15,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine, Row, insert, select
 
-from monitoring import alerts, deliveries
+from monitoring import alerts, data_health, deliveries
 from monitoring.alerts import Alert
 from monitoring.examples import texts_of
 from monitoring.intake import Intake
@@ -30,7 +30,7 @@ from monitoring.webhook import Webhooks
 from monitoring.writer import Writer
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, PredictionNotFound
-from tidegate.records import AlertState, Record
+from tidegate.records import AlertState, Record, Span
 from tidegate.redaction import Redactor
 from tidegate.settings import Settings
 from tidegate.store import feedback as feedback_table
@@ -109,6 +109,19 @@ class MonitoringJob:
         with reachable("drift is not known"):
             return drift_report(self._database, self._bundles, self._budget_days, (model, version), alert)
 
+    def data(self, model: str, version: int, window: str) -> dict[str, Any]:
+        """Every feature in training, evaluation and a window; raises what `data_health.data_report` does."""
+        self._catch_up()
+        with reachable("the data is not known"):
+            return data_health.data_report(self._database, self._bundles, self._budget_days, (model, version), window)
+
+    def feature(self, model: str, version: int, feature: str, by: Span, most: int) -> dict[str, Any]:
+        """One feature in depth; raises what `data_health.feature_report` does."""
+        self._catch_up()
+        key = (model, version)
+        with reachable("the feature is not known"):
+            return data_health.feature_report(self._database, self._bundles, self._budget_days, key, feature, by, most)
+
     def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
         """Texts of a model's predictions by id, as they are kept; those no longer kept are missing."""
         with reachable("texts are not known"):
@@ -144,6 +157,12 @@ class MonitoringJob:
         """One alert; raises what `alerts.find` does."""
         with reachable("the alert is not known"):
             return alerts.find(self._database, alert_id).document()
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """What receivers were told of alerts, newest first, without the documents that went along."""
+        shown = ("alert_id", "event", "receiver", "state", "attempts", "created_at", "ended_at", "error")
+        with reachable("deliveries are not known"):
+            return [{name: getattr(one, name) for name in shown} for one in deliveries.list_deliveries(self._database)]
 
     def acknowledge(self, alert_id: int, by: str, note: str) -> dict[str, Any]:
         """Say that somebody looks at an alert; raises what `alerts.acknowledge` does."""

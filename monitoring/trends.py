@@ -39,6 +39,12 @@ def merged(connection: Connection, reference: Reference, window_ids: Sequence[in
     return whole
 
 
+def known(connection: Connection, key: Key, window_id: int) -> bool:
+    """Whether a window of a model version is kept."""
+    query = select(table.c.id).where(table.c.id == window_id, table.c.model == key[0], table.c.version == key[1])
+    return connection.scalar(query) is not None
+
+
 def drifted_features(connection: Connection, window_ids: Sequence[int]) -> list[str]:
     """Features that are beyond their threshold in any of some windows, each once."""
     found = connection.scalars(select(table.c.features).where(table.c.id.in_(window_ids)).order_by(table.c.id))

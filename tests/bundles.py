@@ -265,10 +265,12 @@ def _write_reference(bundle: Bundle) -> None:
         rows = Engine.open(bundle, choose("cpu", available_providers()), threads=1).encode(texts)
         evaluation = predictions(bundle, headlines(150, seed=2))
         truths = [record.label for record in evaluation]
-        build_reference(manifest.labels, list(zip(texts, rows, strict=True)), evaluation, truths, (), bundle.path)
+        training = list(zip(texts, rows, strict=True))
+        labels = [record.label for record in predictions(bundle, texts)] if manifest.labels else []
+        build_reference(manifest.labels, training, evaluation, truths, (), bundle.path, labels)
         _references[key] = [
             (name, (bundle.path / name).read_bytes())
-            for name in ("reference.bin", "drift.json", "drift.npz", "words.json")
+            for name in ("reference.bin", "drift.json", "drift.npz", "splits.npz", "words.json")
         ]
     for name, content in _references[key]:
         (bundle.path / name).write_bytes(content)

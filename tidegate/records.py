@@ -18,6 +18,7 @@ from tidegate.preprocess import Encoded
 from tidegate.tasks import Answer
 
 AlertState = Literal["open", "acknowledged", "resolved"]
+Span = Literal["window", "minute", "hour", "day"]  # what a point of a trend is of
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,24 @@ class Monitor(Protocol):
         """
         ...
 
+    def data(self, model: str, version: int, window: str) -> dict[str, Any]:
+        """Every feature in training, in evaluation and in a window: a number, `last`, or `alert`.
+
+        Raises:
+            InvalidInput, ItemNotFound: no such window.
+            BundleCorrupt: the bundle cannot be read.
+        """
+        ...
+
+    def feature(self, model: str, version: int, feature: str, by: Span, most: int) -> dict[str, Any]:
+        """One feature in depth, with its trend over the newest windows or periods.
+
+        Raises:
+            ItemNotFound: there is no such feature.
+            BundleCorrupt: the bundle cannot be read.
+        """
+        ...
+
     def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
         """Texts of predictions by id, as they are kept; those no longer kept are missing."""
         ...
@@ -139,6 +158,10 @@ class Monitor(Protocol):
         Raises:
             ItemNotFound: no alert with that id.
         """
+        ...
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """What receivers were told of alerts, newest first: alert, event, receiver, state, attempts, times, error."""
         ...
 
     def acknowledge(self, alert_id: int, by: str, note: str) -> dict[str, Any]:

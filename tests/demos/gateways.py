@@ -27,7 +27,7 @@ from tidegate.bundle_store import BundleStore
 from tidegate.devices import choose
 from tidegate.engine import Engine
 from tidegate.errors import InvalidInput, ItemNotFound, ModelNotFound, PredictionNotFound, TidegateError
-from tidegate.records import AlertState
+from tidegate.records import AlertState, Span
 from tidegate.settings import Settings
 from tidegate.store import open_database, relabel_items
 from tidegate.tasks import Answer, decide
@@ -134,6 +134,18 @@ class TableMonitor:
     def drift(self, model: str, version: int, alert: int | None = None) -> dict[str, Any]:
         """Nothing was watched."""
         return {"model": model, "version": version, "alert": alert, "status": "insufficient"}
+
+    def data(self, model: str, version: int, window: str) -> dict[str, Any]:
+        """Nothing was watched."""
+        raise ItemNotFound(f"nothing was counted of {model}/{version}")
+
+    def feature(self, model: str, version: int, feature: str, by: Span, most: int) -> dict[str, Any]:
+        """Nothing was watched."""
+        raise ItemNotFound(f"no feature {feature!r} of {model}/{version}")
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Nobody listens."""
+        return []
 
     def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
         """What the predictions of a model were asked about."""

@@ -109,9 +109,10 @@ class Handed:
         truths: Sequence[str],
         perturbed: Sequence[tuple[Record, str]],
         folder: Path,
+        training_labels: Sequence[str],
     ) -> None:
         self.evaluation, self.truths, self.perturbed = evaluation, truths, perturbed
-        build_reference(labels, training, evaluation, truths, perturbed, folder)
+        build_reference(labels, training, evaluation, truths, perturbed, folder, training_labels)
 
     def export(self, tmp_path: Path, run: Path, **options: object) -> Bundle:
         request = ExportRequest.model_validate({"run": str(run), "name": "m", **options})

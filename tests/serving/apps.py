@@ -20,7 +20,7 @@ from tests import bundles
 from tidegate.annotation import Desk
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, ItemNotFound, PredictionNotFound
-from tidegate.records import AlertState, Record
+from tidegate.records import AlertState, Record, Span
 from tidegate.settings import Settings
 
 
@@ -46,6 +46,15 @@ class MemoryMonitor:
         self.asked = (model, version, alert)
         nothing = {"model": model, "version": version, "status": "insufficient", "alert": False, "windows": []}
         return self.report or nothing
+
+    def data(self, model: str, version: int, window: str) -> dict[str, Any]:
+        raise ItemNotFound(f"nothing was counted of {model}/{version}")
+
+    def feature(self, model: str, version: int, feature: str, by: Span, most: int) -> dict[str, Any]:
+        raise ItemNotFound(f"no feature {feature!r} of {model}/{version}")
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        return []
 
     def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
         return {record.id: record.text for record in self.records if record.model == model and record.id in ids}
