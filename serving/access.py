@@ -72,6 +72,7 @@ RULES: tuple[tuple[str, Role], ...] = (
     ("GET /drift/{m}", ANNOTATE),  # it shows texts that others sent
     ("GET /dashboard", ANNOTATE),  # so does it
     ("GET /dashboard/{rest...}", ANNOTATE),
+    ("POST /dashboard/alerts/{id}", ADMIN),
     ("* /relabel", ANNOTATE),
     ("* /relabel/{rest...}", ANNOTATE),
     # Open Inference Protocol V2

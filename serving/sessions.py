@@ -2,8 +2,8 @@
 
 Before: `serving.login` checks the key; after: `serving.auth` reads the cookie of each page. A session ends with its
 key, when it is old, or at sign-out. A cookie travels wherever the browser goes, so it opens what only reads, the
-queue that demo pages ask through and the answers of the page to label; everything else that changes something wants
-the key itself.
+queue that demo pages ask through, the answers of the page to label and what is decided of alerts on the dashboard;
+everything else that changes something wants the key itself.
 Source: itsdangerous `URLSafeTimedSerializer`.
 """
 
@@ -19,7 +19,9 @@ from serving.root_path import below_root
 
 COOKIE = b"tidegate_session"
 LIFETIME_SECONDS = 12 * 3_600
-_PAGE_QUESTIONS = re.compile(r"/demo/[^/]+/gradio_api/queue/join|/relabel/[^/]+/(?:undo|items/[^/]+(?:/release)?)")
+_PAGE_QUESTIONS = re.compile(
+    r"/demo/[^/]+/gradio_api/queue/join|/relabel/[^/]+/(?:undo|items/[^/]+(?:/release)?)|/dashboard/alerts/[0-9]+"
+)
 _ELSEWHERE = (b"cross-site", b"same-site")  # values of sec-fetch-site; same-site is another port or subdomain
 
 

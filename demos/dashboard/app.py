@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from demos.dashboard import live
+from demos.dashboard.alert_decision import decide
 from demos.dashboard.content import Page
 from demos.dashboard.models import MODELS
 from demos.dashboard.page import render
@@ -25,6 +26,9 @@ from demos.dashboard.ring import Ring, following
 from demos.dashboard.sheet import to_csv
 from demos.dashboard.views import VIEWS, View
 from demos.dashboard.visit import NoRuns, Runs, Visit
+from serving.access import Role
+from serving.auth import PRINCIPAL
+from serving.keys import ApiKey
 from tidegate.errors import ItemNotFound, TidegateError
 
 _POLICY = (
@@ -60,6 +64,7 @@ def mount_dashboard(app: FastAPI, runs: Runs | None = None) -> None:
     for path, view in VIEWS.items():
         router.add_api_route(path, _route(view, runs or NoRuns(), ring))
     router.add_api_route("/dashboard/live.json", _live_route(ring))
+    router.add_api_route("/dashboard/alerts/{alert}", decide, methods=["POST"])
     for name in _ASSETS:
         router.add_api_route(f"/dashboard/{name}", _asset_route(name))
     app.include_router(router)
@@ -70,7 +75,7 @@ def _route(view: View, runs: Runs, ring: Ring) -> Callable[..., Awaitable[Respon
         asked = request.query_params
         query = {name: asked.getlist(name) for name in asked}
         try:
-            page = await view(Visit(request.app.state.gateway, runs, request.path_params, query, ring))
+            page = await view(Visit(request.app.state.gateway, runs, request.path_params, query, ring, _role(request)))
         except TidegateError as error:
             if "text/html" not in request.headers.get("accept", "") or "csv" in query:
                 raise
@@ -93,6 +98,12 @@ def _live_route(ring: Ring) -> Callable[..., Awaitable[Response]]:
         return Response(document, media_type="application/json", headers=_HEADERS)
 
     return answer
+
+
+def _role(request: Request) -> Role:
+    """What the visitor may do; where no key is asked for, everybody may do everything."""
+    key: ApiKey | None = request.scope.get(PRINCIPAL)
+    return Role.ADMIN if key is None else key.role
 
 
 def _csv(page: Page, name: str) -> Response:

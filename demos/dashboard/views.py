@@ -6,7 +6,19 @@ An address without a line here does not exist; every one of them is in the acces
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from demos.dashboard import compare_runs, live, model_overview, models, relabel, run_details, runs
+from demos.dashboard import (
+    alerts,
+    compare_runs,
+    data,
+    drift,
+    feature,
+    live,
+    model_overview,
+    models,
+    relabel,
+    run_details,
+    runs,
+)
 from demos.dashboard.content import Page
 from demos.dashboard.visit import Visit
 
@@ -21,4 +33,8 @@ VIEWS: Mapping[str, View] = {
     "/dashboard/models/{model}/relabel": relabel.one_queue,
     "/dashboard/relabel": relabel.all_queues,
     "/dashboard/live": live.present,
+    "/dashboard/models/{model}/data": data.data_health,
+    "/dashboard/models/{model}/features/{feature}": feature.feature_health,
+    "/dashboard/models/{model}/drift": drift.drift,
+    "/dashboard/alerts": alerts.all_alerts,
 }

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from starlette.concurrency import run_in_threadpool
 
 from demos.dashboard.ring import Ring
+from serving.access import Role
 from serving.gateway import Gateway
 from tidegate.bundle import MANIFEST, Bundle, Manifest
 from tidegate.bundle_store import BundleStore
@@ -75,6 +76,7 @@ class Visit:
         path: the parts of the address that the view names, as `model`.
         query: what follows the `?`, several values a name.
         ring: the live figures of this process.
+        role: what the visitor may do; everything where no key is asked for.
     """
 
     gateway: Gateway
@@ -82,6 +84,7 @@ class Visit:
     path: Mapping[str, str]
     query: Mapping[str, Sequence[str]]
     ring: Ring = field(default_factory=Ring)
+    role: Role = Role.ADMIN
 
     def one(self, name: str, otherwise: str = "") -> str:
         """The first value of a name in the query."""
