@@ -5,6 +5,7 @@ others see the same without buttons. Before: `Monitor.alerts`; after: `page`.
 Limits: every alert in one table; cards and the strip show the newest.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, get_args
@@ -85,8 +86,9 @@ def _timeline(alerts: Sequence[Document]) -> list[Part]:
         for a in newest
         if a["model"] in lanes
     ]
-    ends = moment(min(m.start for m in moments))[:16], moment(max(m.end for m in moments))[:16]
-    drawn = spreads.strip("Alerts over time", lanes, moments, ends)
+    now = time.time()
+    ends = moment(min(m.start for m in moments)), f"now, {moment(now)}"
+    drawn = spreads.strip("Alerts over time", lanes, moments, now, ends)
     note = "From the opening to the end, or to when it was last seen; red waits for somebody to look."
     return [Figure("When, and of which model", drawn, note, wide=True)]
 

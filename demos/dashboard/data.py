@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from demos.dashboard import content, histogram
 from demos.dashboard.content import Cell, Figure, Link, Markup, Number, Page, Part, Section, Table
-from demos.dashboard.data_figures import SPLITS, cell, mark, share_figure, spread_figure, title_of
+from demos.dashboard.data_figures import SPLITS, cell, flag_figure, grid_of, mark, share_figure, spread_figure, title_of
 from demos.dashboard.models import MODELS
 from demos.dashboard.spreads import NAMES
 from demos.dashboard.visit import Visit
@@ -23,6 +23,7 @@ from tidegate.errors import BundleCorrupt, BundleNotFound
 Document = Mapping[str, Any]
 
 OLD = "This version was exported before a bundle kept its training and evaluation splits whole; export it again to see"
+_RARE = 0.005  # a share that a bar does not show
 _FIRST = 6  # features above the fold
 _QUALITY = ("empty", "truncated", "duplicate", "unknown_rate", "abstained", "script")
 
@@ -50,7 +51,7 @@ async def data_health(visit: Visit) -> Page:
         *_words(report),
         Section("Figures", [_summary(report)], _known(report)),
     ]
-    return Page(f"{model}: data", _lead(report), sections, crumbs(model), model=model)
+    return Page(f"{model}: data", _lead(report, window), sections, crumbs(model), model=model)
 
 
 async def version_of(visit: Visit) -> int:
@@ -75,8 +76,10 @@ def unreadable(what: str, model: str, version: int, error: Exception) -> Page:
     return Page(f"{model}: {what.lower()}", lead, [], crumbs(model), model=model)
 
 
-def _lead(report: Document) -> str:
+def _lead(report: Document, asked: str) -> str:
     window = report["window"]
+    if window is None and asked == "alert":
+        return "No alert of this version is open; what the model was trained and verified on is below."
     if window is None or not window["rows"]:
         return "No live row was counted yet; what the model was trained and verified on is below."
     named = f"{window['name']} ({window['rows']:,} rows)"
@@ -110,12 +113,13 @@ def _window_name(window: Document) -> str:
 
 
 def _distributions(report: Document) -> Section:
-    figures = [figure for feature in report["features"] if (figure := spread_figure(feature)) is not None]
+    shown = [one for one in report["features"] if one["name"] != "label" and not histogram.is_flag(one)]
+    figures = [figure for feature in shown if (figure := spread_figure(feature)) is not None]
     if not figures:
         return Section("Features", [Markup('<p class="soft">The bundle keeps no distribution of any feature.</p>')])
     parts: list[Part] = [*figures[:_FIRST]]
     if rest := figures[_FIRST:]:
-        parts += [Markup("<h3>The others</h3>"), *rest]
+        parts += [Markup("<h3>The others</h3>"), grid_of(rest)]
     lead = "Filled: training. Dashed: evaluation. Solid: live. What moved furthest comes first; ▲ is beyond its band."
     return Section("Features", parts, lead)
 
@@ -164,8 +168,16 @@ def _quality(report: Document) -> Section:
     )
     broken = "".join(f"<li>{content.text(message)}</li>" for message in report["contracts"])
     parts: list[Part] = [Markup(f"<ul>{broken}</ul>")] if broken else []
+    flags = [one for one in report["features"] if histogram.is_flag(one) and _seen(one)]
+    if figure := flag_figure("Share of rows", flags):
+        parts.append(figure)
     lead = "Bounds that the window breaks:" if broken else "No bound is broken by the window."
     return Section("Missing, unseen, repeated", [*parts, table], lead if report["window"] else "")
+
+
+def _seen(flag: Document) -> bool:
+    """Whether it is set in enough rows of any split to be drawn."""
+    return any((histogram.mean_of(flag, flag[split]) or 0.0) >= _RARE for split in SPLITS)
 
 
 def _measured(feature: Document) -> bool:

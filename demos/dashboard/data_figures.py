@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demos.dashboard import content, histogram, spreads
-from demos.dashboard.content import Cell, Figure, Mark
+from demos.dashboard.content import Cell, Figure, Mark, Markup
 from demos.dashboard.spreads import Group
 
 Document = Mapping[str, Any]
@@ -28,14 +28,30 @@ def spread_figure(feature: Document) -> Figure | None:
     if feature["categories"]:
         return _classes(feature, title)
     if histogram.is_flag(feature):
-        shares = [histogram.mean_of(feature, feature[split]) for split in SPLITS]
-        return _grouped(feature, title, [("share of rows", shares)]) if any(s is not None for s in shares) else None
+        return flag_figure(title, [feature])
     found = histogram.steps_of(feature)
     if found is None:
         return None
     notes = [_beyond(split, found) for split in found.shares]
     note = " ".join([verdict(feature), *filter(None, notes)])
     return Figure(_caption(feature, title), spreads.steps(f"{title}: distribution", found, title), note)
+
+
+def grid_of(figures: Sequence[Figure]) -> Markup:
+    """Many figures, smaller than those of a page's own grid."""
+    drawn = "".join(
+        f"<figure><figcaption>{content.text(each.caption)}</figcaption>{each.svg}"
+        f'<p class="soft">{content.text(each.note)}</p></figure>'
+        for each in figures
+    )
+    return Markup(f'<div class="grid dense">{drawn}</div>')
+
+
+def flag_figure(title: str, features: Sequence[Document]) -> Figure | None:
+    """Shares of rows in which each of some flags is set; None where nothing was counted."""
+    rows = [(title_of(one["name"]), [histogram.mean_of(one, one[split]) for split in SPLITS]) for one in features]
+    known = [row for row in rows if any(share is not None for share in row[1])]
+    return Figure(title, _groups(title, known), verdict(features[0]) if len(features) == 1 else "") if known else None
 
 
 def verdict(feature: Document) -> str:
@@ -83,10 +99,14 @@ def _classes(feature: Document, title: str) -> Figure | None:
 
 
 def _grouped(feature: Document, title: str, rows: Sequence[tuple[str, Sequence[float | None]]]) -> Figure:
-    shown = [place for place, split in enumerate(SPLITS) if any(shares[place] is not None for _, shares in rows)]
+    return Figure(_caption(feature, title), _groups(f"{title}: shares", rows), verdict(feature))
+
+
+def _groups(title: str, rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
+    """Splits that no row knows are left out."""
+    shown = [place for place, _ in enumerate(SPLITS) if any(shares[place] is not None for _, shares in rows)]
     groups = [Group(name, [shares[place] for place in shown]) for name, shares in rows]
-    drawn = spreads.groups(f"{title}: shares", groups, [SPLITS[place] for place in shown])
-    return Figure(_caption(feature, title), drawn, verdict(feature))
+    return spreads.groups(title, groups, [SPLITS[place] for place in shown])
 
 
 def _caption(feature: Document, title: str) -> str:

@@ -73,7 +73,7 @@ def _sections(report: Document, texts: Mapping[str, str], alert: int | None) -> 
     return [
         Section("", [_standing(report, alert)]),
         *([Section("Alerts that are not resolved", [_alerts(report)])] if report["alerts"] else []),
-        *(Section("", [Markup(html)]) for html in drawn if html),
+        *(Section("", [Markup(f'<div class="report">{html}</div>')]) for html in drawn if html),
         Section("Figures", [_windows(report), _features(report)]),
     ]
 

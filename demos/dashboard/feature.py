@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 
-from demos import charts
 from demos.dashboard import content, histogram, spreads
 from demos.dashboard.content import Cell, Figure, Link, Markup, Number, Page, Part, Section, Table
 from demos.dashboard.data import OLD, crumbs, unreadable, version_of
@@ -29,6 +28,7 @@ Document = Mapping[str, Any]
 
 _SPANS = get_args(Span)
 _COUNTS = (20, 100)
+_DISTANCES = (("distance", "score"), ("edge of the band", "threshold"))
 
 
 async def feature_health(visit: Visit) -> Page:
@@ -99,14 +99,12 @@ def _trend(report: Document, by: str, most: int, version: int | None) -> list[Pa
     points = report["trend"]
     parts: list[Part] = [_chooser(by, most, version)]
     judged = [point for point in points if point["score"] is not None]
-    if judged:
-        drawn = [
-            charts.Point(p["score"], p["threshold"], f"{moment(p['started_at'])}, {p['rows']} rows") for p in judged
-        ]
-        ends = {"start": moment(judged[0]["started_at"])[:16], "end": moment(judged[-1]["started_at"])[:16]}
-        title = "Distance from the reference"
-        note = "The shaded band is where drift-free rows of that number lie; a diamond exceeds it."
-        parts.append(Figure(title, charts.trend(title, drawn, **ends), note))
+    if len(judged) > 1:
+        xs = [float(number - len(judged) + 1) for number in range(len(judged))]
+        series = [Series(name, xs, [p[key] for p in judged]) for name, key in _DISTANCES]
+        title, beyond = "Distance from the reference", sum(point["drifted"] for point in judged)
+        note = f"Drift-free rows of that number stay below the band's edge; {beyond} of {len(judged)} lie beyond it."
+        parts.append(Figure(title, lines(title, series, f"{by}s, 0 is the newest", "distance", from_zero=True), note))
     parts += _values(report["feature"], points, by)
     return [*parts, _trend_table(report["feature"], points, by)]
 

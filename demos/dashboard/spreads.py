@@ -98,19 +98,19 @@ def boxes(title: str, rows: Sequence[Spread], x_name: str) -> str:
     return _svg(title, said, WIDTH, height, *drawn)
 
 
-def strip(title: str, lanes: Sequence[str], moments: Sequence[Moment], ends: tuple[str, str]) -> str:
-    """What happened when, a lane each, from the first start to the last end; wide.
+def strip(title: str, lanes: Sequence[str], moments: Sequence[Moment], until: float, ends: tuple[str, str]) -> str:
+    """What happened when, a lane each, from the first start on; wide.
 
     Args:
         title: what happened.
         lanes: their names, from above.
         moments: each in one of the lanes.
+        until: where the axis ends, Unix seconds.
         ends: what stands at both ends of the axis.
     """
     width, left = 960.0, 170.0
-    times = [moment.start for moment in moments] + [moment.end for moment in moments]
-    first, last = min(times), max(times)
-    x = Scale(first, last if last > first else first + 1.0, left, width - 14.0)
+    first = min(moment.start for moment in moments)
+    x = Scale(first, max(until, first + 1.0), left, width - 14.0)
     floor = len(lanes) * _STRIP
     drawn = [f'<line class="axis" x1="{left}" x2="{width - 14}" y1="{floor}" y2="{floor}"/>']
     for number, lane in enumerate(lanes):

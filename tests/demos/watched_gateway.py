@@ -1,0 +1,84 @@
+"""A gateway in this process whose monitor is the real one, over windows that were written by hand."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from demos.dashboard.app import mount_dashboard
+from demos.dashboard.content import Page, Table
+from demos.dashboard.views import VIEWS
+from demos.dashboard.visit import NoRuns, Visit
+from monitoring.alerts import list_alerts
+from serving.app import create_app
+from serving.keys import ApiKeys
+from tests import bundles
+from tests.monitoring.conftest import House
+from tidegate import store
+from tidegate.bundle_store import BundleStore
+from tidegate.records import NullRecorder
+from tidegate.settings import Settings
+
+
+@dataclass
+class Watched:
+    """A started gateway with the dashboard, and what is behind it."""
+
+    house: House
+    app: FastAPI
+    client: httpx.AsyncClient
+
+    async def view(self, address: str, path: Mapping[str, str], **query: str) -> Page:
+        """A view as a value."""
+        asked = {name: [value] for name, value in query.items()}
+        return await VIEWS[address](Visit(self.app.state.gateway, NoRuns(), path, asked))
+
+    def drift(self) -> int:
+        """Three usual windows and three strange ones, an hour apart; the number of the alert that they raise."""
+        writer = self.house.writer()
+        for number in range(6):
+            self.house.now += 3_600.0
+            usual = number < 3
+            writer.write(self.house.usual(100, f"u{number}", number) if usual else self.house.novel(100, f"n{number}"))
+        return list_alerts(self.house.database)[0].id
+
+
+def on_watched(home: Path, scenario: Callable[[Watched], Coroutine[Any, Any, None]], *, keys: bool = False) -> None:
+    """Run a scenario on a started gateway that serves `sentiment` and an embedding model.
+
+    With `keys` it asks for those of the state database.
+    """
+
+    async def main() -> None:
+        settings = Settings(home=home, window_rows=100, relabel_per_day=0, window_spacing_seconds=0)
+        bundle_store = BundleStore(settings.bundles_dir)
+        bundle = bundles.sentiment(bundle_store)
+        bundles.embedder(bundle_store)
+        database = store.open_database(settings.state_url)
+        house, loaded = House(settings, bundle_store, bundle, database), asyncio.Event()
+        ring = ApiKeys(database) if keys else None
+        app = create_app(
+            settings, bundle_store, NullRecorder(), house.job(), CollectorRegistry(), keys=ring, on_loaded=loaded.set
+        )
+        mount_dashboard(app)
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+        ):
+            await asyncio.wait_for(loaded.wait(), 60)
+            await scenario(Watched(house, app, client))
+        database.dispose()
+
+    asyncio.run(main())
+
+
+def table(page: Page, name: str) -> Table:
+    """A table of a page."""
+    (found,) = [one for one in page.tables() if one.name == name]
+    return found
