@@ -15,6 +15,7 @@ from demos.dashboard.content import Page, Table
 from demos.dashboard.views import VIEWS
 from demos.dashboard.visit import NoRuns, Visit
 from monitoring.alerts import list_alerts
+from serving.access import ADMIN, ANNOTATE, PREDICT, Role
 from serving.app import create_app
 from serving.keys import ApiKeys
 from tests import bundles
@@ -32,6 +33,7 @@ class Watched:
     house: House
     app: FastAPI
     client: httpx.AsyncClient
+    keys: Mapping[Role, str]
 
     async def view(self, address: str, path: Mapping[str, str], **query: str) -> Page:
         """A view as a value."""
@@ -51,7 +53,7 @@ class Watched:
 def on_watched(home: Path, scenario: Callable[[Watched], Coroutine[Any, Any, None]], *, keys: bool = False) -> None:
     """Run a scenario on a started gateway that serves `sentiment` and an embedding model.
 
-    With `keys` it asks for those of the state database.
+    With `keys` it asks for one; there is one of each role.
     """
 
     async def main() -> None:
@@ -62,6 +64,7 @@ def on_watched(home: Path, scenario: Callable[[Watched], Coroutine[Any, Any, Non
         database = store.open_database(settings.state_url)
         house, loaded = House(settings, bundle_store, bundle, database), asyncio.Event()
         ring = ApiKeys(database) if keys else None
+        known = {role: ring.create(role.name.lower(), role)[1] for role in (PREDICT, ANNOTATE, ADMIN)} if ring else {}
         app = create_app(
             settings, bundle_store, NullRecorder(), house.job(), CollectorRegistry(), keys=ring, on_loaded=loaded.set
         )
@@ -72,7 +75,7 @@ def on_watched(home: Path, scenario: Callable[[Watched], Coroutine[Any, Any, Non
             httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
         ):
             await asyncio.wait_for(loaded.wait(), 60)
-            await scenario(Watched(house, app, client))
+            await scenario(Watched(house, app, client, known))
         database.dispose()
 
     asyncio.run(main())
