@@ -62,8 +62,8 @@ def _lead(alerts: Sequence[Document], model: str) -> str:
 
 def _chooser(models: Sequence[str], asked: Mapping[str, str]) -> Markup:
     selects = "".join(
-        f'<label for="{name}">{name.capitalize()}</label> <select id="{name}" name="{name}">'
-        f'<option value="">all</option>{_options(values, asked[name])}</select> '
+        f'<span class="pair"><label for="{name}">{name.capitalize()}</label> <select id="{name}" name="{name}">'
+        f'<option value="">all</option>{_options(values, asked[name])}</select></span> '
         for name, values in (("model", models), ("state", STATES))
     )
     return Markup(f'<form method="get" class="choose">{selects}<button>Show</button></form>')

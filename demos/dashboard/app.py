@@ -38,7 +38,7 @@ _POLICY = (
 _HEADERS = {
     "content-security-policy": _POLICY,
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with none, browsers send forms from the origin "null", which is refused
     "cross-origin-opener-policy": "same-origin",
     "cache-control": "no-store",
 }

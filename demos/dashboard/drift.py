@@ -33,7 +33,8 @@ async def drift(visit: Visit) -> Page:
         InvalidInput: not a number.
     """
     model, monitor = visit.path["model"], visit.gateway.monitor
-    version, alert = await version_of(visit), _alert(visit)
+    alert = _alert(visit)
+    version = await version_of(visit) if alert is None or visit.one("version") else await _version_of(visit, alert)
     report = await run_in_threadpool(monitor.drift, model, version, alert)
     found = report.get("attribution")
     ids = [example["id"] for example in found["examples"]] if found else []
@@ -52,6 +53,13 @@ def _alert(visit: Visit) -> int | None:
     if word and visit.number("alert") is None:
         raise InvalidInput(f"alert is a number, not {word[:40]!r}")
     return visit.number("alert")
+
+
+async def _version_of(visit: Visit, alert: int) -> int:
+    """The version that an alert is of; the champion may be another by now."""
+    visit.gateway.repository.state(visit.path["model"])
+    found = await run_in_threadpool(visit.gateway.monitor.alert, alert)
+    return int(found["version"])
 
 
 def _silent(report: Document) -> str:

@@ -112,9 +112,10 @@ def _trend(report: Document, by: str, most: int, version: int | None) -> list[Pa
 def _chooser(by: str, most: int, version: int | None) -> Markup:
     kept = "" if version is None else f'<input type="hidden" name="version" value="{version}">'
     return Markup(
-        f'<form method="get" class="choose">{kept}<label for="by">A point for each</label> '
-        f'<select id="by" name="by">{_options(_SPANS, by)}</select> <label for="windows">the newest</label> '
-        f'<select id="windows" name="windows">{_options(_COUNTS, most)}</select> <button>Show</button></form>'
+        f'<form method="get" class="choose">{kept}<span class="pair"><label for="by">A point for each</label> '
+        f'<select id="by" name="by">{_options(_SPANS, by)}</select></span> <span class="pair">'
+        '<label for="windows">the newest</label> '
+        f'<select id="windows" name="windows">{_options(_COUNTS, most)}</select></span> <button>Show</button></form>'
     )
 
 

@@ -121,7 +121,8 @@ def strip(title: str, lanes: Sequence[str], moments: Sequence[Moment], until: fl
     drawn.append(f'<text x="{left}" y="{floor + 17}">{escape(ends[0])}</text>')
     drawn.append(f'<text x="{width - 14}" y="{floor + 17}" text-anchor="end">{escape(ends[1])}</text>')
     said = "; ".join(moment.said for moment in moments[:20])
-    return _svg(title, said, width, floor + 24, *drawn)
+    svg = _svg(title, said, width, floor + 24, *drawn)
+    return f'<div class="scroll strip" tabindex="0" role="region" aria-label="{escape(title)}">{svg}</div>'
 
 
 def legend(splits: Sequence[str]) -> str:

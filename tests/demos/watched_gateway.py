@@ -19,11 +19,24 @@ from serving.access import ADMIN, ANNOTATE, PREDICT, Role
 from serving.app import create_app
 from serving.keys import ApiKeys
 from tests import bundles
-from tests.monitoring.conftest import House
+from tests.monitoring.conftest import House as BareHouse
 from tidegate import store
 from tidegate.bundle_store import BundleStore
 from tidegate.records import NullRecorder
 from tidegate.settings import Settings
+
+
+class House(BareHouse):
+    """A home whose model has seen something."""
+
+    def drift(self) -> int:
+        """Three usual windows and three strange ones, an hour apart; the number of the alert that they raise."""
+        writer = self.writer()
+        for number in range(6):
+            self.now += 3_600.0
+            usual = number < 3
+            writer.write(self.usual(100, f"u{number}", number) if usual else self.novel(100, f"n{number}"))
+        return list_alerts(self.database)[0].id
 
 
 @dataclass
@@ -41,13 +54,17 @@ class Watched:
         return await VIEWS[address](Visit(self.app.state.gateway, NoRuns(), path, asked))
 
     def drift(self) -> int:
-        """Three usual windows and three strange ones, an hour apart; the number of the alert that they raise."""
-        writer = self.house.writer()
-        for number in range(6):
-            self.house.now += 3_600.0
-            usual = number < 3
-            writer.write(self.house.usual(100, f"u{number}", number) if usual else self.house.novel(100, f"n{number}"))
-        return list_alerts(self.house.database)[0].id
+        """What `House.drift` does."""
+        return self.house.drift()
+
+
+def make_house(home: Path) -> House:
+    """A home with `sentiment` and an embedding model."""
+    settings = Settings(home=home, window_rows=100, relabel_per_day=0, window_spacing_seconds=0)
+    bundle_store = BundleStore(settings.bundles_dir)
+    bundle = bundles.sentiment(bundle_store)
+    bundles.embedder(bundle_store)
+    return House(settings, bundle_store, bundle, store.open_database(settings.state_url))
 
 
 def on_watched(home: Path, scenario: Callable[[Watched], Coroutine[Any, Any, None]], *, keys: bool = False) -> None:
@@ -57,12 +74,8 @@ def on_watched(home: Path, scenario: Callable[[Watched], Coroutine[Any, Any, Non
     """
 
     async def main() -> None:
-        settings = Settings(home=home, window_rows=100, relabel_per_day=0, window_spacing_seconds=0)
-        bundle_store = BundleStore(settings.bundles_dir)
-        bundle = bundles.sentiment(bundle_store)
-        bundles.embedder(bundle_store)
-        database = store.open_database(settings.state_url)
-        house, loaded = House(settings, bundle_store, bundle, database), asyncio.Event()
+        house, loaded = make_house(home), asyncio.Event()
+        settings, bundle_store, database = house.settings, house.bundles, house.database
         ring = ApiKeys(database) if keys else None
         known = {role: ring.create(role.name.lower(), role)[1] for role in (PREDICT, ANNOTATE, ADMIN)} if ring else {}
         app = create_app(
