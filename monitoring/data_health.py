@@ -8,6 +8,7 @@ values, so whoever draws finer than bins interpolates; words are counted from th
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -32,6 +33,7 @@ LAST, ALERT = "last", "alert"
 SIZES = (50, 100, 200, 500, 1_000, 2_000, 5_000)  # of windows, to show what is normal at each
 MOST_POINTS = 100
 _OFFERED = 20
+_MOST_OPENED = 8  # some megabytes each
 
 Document = dict[str, Any]
 
@@ -131,6 +133,7 @@ def feature_report(
     }
 
 
+@lru_cache(maxsize=_MOST_OPENED)  # published versions never change, and verifying one reads all its bytes
 def _opened(bundles: BundleStore, key: Key) -> tuple[Bundle, Reference, Splits]:
     bundle = bundles.load(*key)
     reference = load_reference(bundle)
