@@ -15,7 +15,16 @@ from starlette.concurrency import run_in_threadpool
 from demos.dashboard import content, histogram, spreads
 from demos.dashboard.content import Cell, Figure, Link, Markup, Number, Page, Part, Section, Table
 from demos.dashboard.data import OLD, crumbs, unreadable, version_of
-from demos.dashboard.data_figures import MOST_CLASSES, SPLITS, cell, mark, spread_figure, title_of, verdict
+from demos.dashboard.data_figures import (
+    MOST_CLASSES,
+    SPLITS,
+    cell,
+    class_shares,
+    mark,
+    spread_figure,
+    title_of,
+    verdict,
+)
 from demos.dashboard.plots import Series, lines
 from demos.dashboard.spreads import NAMES, Group, Spread
 from demos.dashboard.visit import Visit
@@ -78,7 +87,8 @@ def _now(report: Document) -> list[Part]:
     figure = spread_figure(feature)
     parts: list[Part] = [figure] if figure else [Markup(f'<p class="soft">{_no_bins(feature)}</p>')]
     rows: list[list[Cell]] = [_split_row(feature, split) for split in SPLITS if feature[split]]
-    columns = ["rows of", "rows", "mean", *(f"{level:.0%}" for level in histogram.QUANTILES)]
+    levels = ["mean", *(f"{level:.0%}" for level in histogram.QUANTILES)]
+    columns = ["rows of", "rows", *(feature["categories"][:MOST_CLASSES] or levels)]
     return [*parts, Table("splits", "Training, evaluation and the newest window", columns, rows)] if rows else parts
 
 
@@ -89,6 +99,8 @@ def _no_bins(feature: Document) -> str:
 
 def _split_row(feature: Document, split: str) -> list[Cell]:
     counts = feature[split]
+    if shares := class_shares(feature, split) if feature["categories"] else None:
+        return [NAMES[split], int(sum(counts)), *(content.share(share) for share in shares[:MOST_CLASSES])]
     quantiles = (
         [None] * len(histogram.QUANTILES) if histogram.is_flag(feature) else histogram.quantiles_of(feature, counts)
     )
