@@ -15,8 +15,7 @@ from prometheus_client import Metric
 
 Figures = Mapping[tuple[str, str], float]  # (sample, its label) to value
 Plots = dict[str, dict[str, float | None]]  # plot to series to value
-
-Row = list[str | float | None]
+Row = list[str | float | None]  # in the order of `COLUMNS`
 
 EVERY = ""  # the name of what all models do together
 QUANTILES = (0.5, 0.95, 0.99)
