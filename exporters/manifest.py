@@ -18,6 +18,7 @@ from exporters.texts import Row, choose_samples, read_rows
 from exporters.verification import FILE as VERIFICATION
 from tidegate.behaviour_report import FILE as BEHAVIOUR
 from tidegate.bundle import DEMO, Evidence, FileEntry, Lineage, Manifest, Variant
+from tidegate.health import FILE as HEALTH
 
 _PACKAGES = (
     "tidegate",
@@ -84,6 +85,7 @@ def final_manifest(
         verification=VERIFICATION,
         behaviour=BEHAVIOUR if BEHAVIOUR in files else None,
         demo=DEMO if DEMO in files else None,
+        health=HEALTH if HEALTH in files else None,
         lineage=plan.run.lineage.model_copy(update={"packages": _packages()}),
     )
 
@@ -100,6 +102,7 @@ def _fill(
     verification: str | None = None,
     behaviour: str | None = None,
     demo: str | None = None,
+    health: str | None = None,
 ) -> Manifest:
     draft = plan.draft
     return Manifest(
@@ -121,6 +124,7 @@ def _fill(
         verification=verification,
         behaviour=behaviour,
         demo=demo,
+        health=health,
         samples=choose_samples(plan.evaluation),
         files=files,
     )

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from exporters.behaviour import examine
 from exporters.convert import Draft, to_onnx
 from exporters.embedding_output import aligned
 from exporters.handover import BuildReference, hand_over
+from exporters.health import health_of
 from exporters.manifest import ExportRequest as ExportRequest
 from exporters.manifest import Plan, draft_manifest, final_manifest
 from exporters.sources import Run, fetch_run
@@ -23,6 +27,7 @@ from tidegate.bundle import DEMO, Bundle, Evidence, TokenizerPreprocessing, Vari
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.engine import open_preprocessor
 from tidegate.errors import GateRefused, TidegateError, UsageError
+from tidegate.health import write_health
 from tidegate.preprocess import Feeds, collate
 from tidegate.session import EMBEDDING
 from tidegate.tunings import TIE
@@ -47,10 +52,11 @@ class NoVariantPassed(GateRefused):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A variant with what was measured of it."""
+    """A variant with what was measured of it, and its answers with one text a run, (rows, classes)."""
 
     variant: Variant
     evidence: Evidence
+    answers: NDArray[np.float64]
 
 
 def export_run(
@@ -89,6 +95,7 @@ def export_run(
             say("the run logged no training split: the evaluation texts stand in for it in the reference")
         hand_over(plan, chosen.variant, folder, build_reference)
         _bring_page(run, folder, say)
+        _keep_health(plan, yard, candidates, folder)
         write(verification, folder)
         measured = [(candidate.variant, candidate.evidence) for candidate in candidates]
         bundle = store.publish(
@@ -109,6 +116,18 @@ def _bring_page(run: Run, folder: Path, say: Say) -> None:
         return
     (folder / DEMO).write_bytes(run.demo.read_bytes())
     say(f"the run brings a demo page, {DEMO}; it is shown where the server is told --trust-demo NAME")
+
+
+def _keep_health(plan: Plan, yard: Yardstick, candidates: Sequence[Candidate], folder: Path) -> None:
+    """Count what each accepted variant answered; embeddings have no labels to be right about."""
+    if not plan.draft.labels:
+        return
+    preprocessor = open_preprocessor(
+        Bundle(folder, draft_manifest(plan, plan.draft.variant)), [spec.name for spec in plan.draft.inputs]
+    )
+    encoded = preprocessor.encode([text for text, _ in plan.evaluation])
+    answers = {each.variant.name: each.answers for each in candidates if each.evidence.accepted}
+    write_health(health_of(yard, encoded, answers), folder)
 
 
 def _lacks_embedding(draft: Draft) -> bool:
@@ -226,7 +245,7 @@ def _measured(plan: Plan, variant: Variant, yard: Yardstick, folder: Path, work:
     evidence = judge(variant, (folder / variant.file).stat().st_size, measured, yard)
     verdict = "accepted" if evidence.accepted else f"refused: {evidence.refusal}"
     say(f"variant {variant.name} {verdict}")
-    return Candidate(variant, evidence)
+    return Candidate(variant, evidence, measured.single)
 
 
 def _choose(name: str, candidates: Sequence[Candidate]) -> Candidate:

@@ -176,8 +176,7 @@ def compare(
     if not yard.classes:
         return _compare_vectors(single, batched, yard, max_difference)
     truth, source = _truth(yard), answered_labels(yard.source, yard)
-    tied = _tied(yard.source)  # (rows,)
-    alone, *together = (np.where(tied, source, answered_labels(answers, yard)) for answers in (single, *batched))
+    alone, *together = (settled_labels(answers, yard) for answers in (single, *batched))
     agreement = min(float((labels == source).mean()) for labels in (alone, *together))
     accuracy = scores.accuracy(truth, alone)
     flips = max((int((labels != alone).sum()) for labels in together), default=0)
@@ -236,6 +235,14 @@ def answered_labels(probabilities: NDArray[np.float64], yard: Yardstick) -> NDAr
     index = {label: number for number, label in enumerate(yard.labels)}
     answers = (decide(row.tolist(), yard.classes, yard.post) for row in probabilities)
     return np.array([index[answer.label] for answer in answers])
+
+
+def settled_labels(probabilities: NDArray[np.float64], yard: Yardstick) -> NDArray[np.int64]:
+    """The same, with the source model's answer where it cannot tell the two best classes apart itself."""
+    settled: NDArray[np.int64] = np.where(
+        _tied(yard.source), answered_labels(yard.source, yard), answered_labels(probabilities, yard)
+    )
+    return settled
 
 
 def _faults(agreement: float, drop: float, yard: Yardstick) -> Iterator[str]:

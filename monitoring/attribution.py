@@ -18,9 +18,9 @@ import numpy as np
 
 from monitoring.features import LABEL
 from monitoring.layout import Block, Floats
-from monitoring.proportions import surprise
 from monitoring.reference import Reference
 from monitoring.summary import Summary
+from tidegate.proportions import surprise
 
 Verdict = Literal["prior", "covariate", "both", "unclear"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, select
 
-from monitoring.words import words_of
+from tidegate.characters import words_of
 from tidegate.store import records as table
 
 SHOWN = 5

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from monitoring.characters import SCRIPTS, Counts
 from monitoring.terms import project
+from tidegate.characters import SCRIPTS, Counts
 from tidegate.preprocess import Encoded
 from tidegate.records import Record
 

@@ -8,7 +8,6 @@ no spaces between them yield clauses instead; a word missing from a full table c
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,17 +15,16 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from monitoring.proportions import surprise
 from tidegate.bundle import Part, first_fault
+from tidegate.characters import words_of
 from tidegate.errors import BundleCorrupt
+from tidegate.proportions import surprise
 
 FILE = "words.json"
 MOST_WORDS = 5_000
 LEAST_DOCUMENTS = 2
 SHOWN = 10
 LEVEL = 0.01  # of all words together
-
-_WORD = re.compile(r"[^\W\d_]{2,40}")
 
 
 class WordTable(Part):
@@ -63,11 +61,6 @@ def count_words(texts: Iterable[str]) -> WordTable:
         found.update(words_of(text))
     kept = [(word, count) for word, count in found.most_common(MOST_WORDS) if count >= LEAST_DOCUMENTS]
     return WordTable(documents=documents, words=dict(kept))
-
-
-def words_of(text: str) -> set[str]:
-    """The distinct words of a text, in lower case."""
-    return set(_WORD.findall(text.lower()))
 
 
 def write_words(texts: Iterable[str], folder: Path) -> str:

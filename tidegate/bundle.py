@@ -173,6 +173,7 @@ class Manifest(Part):
     )
     behaviour: str | None = Field(None, description="What its behavioural tests came to.")
     demo: str | None = Field(None, description="Demo page that its run brought: code, run only where it is trusted.")
+    health: str | None = Field(None, description="How its variants answered the evaluation texts, as counts.")
     samples: tuple[str, ...] = Field(min_length=1, description="Example inputs, shown in the demo and used to warm up.")
     files: dict[str, FileEntry]
 

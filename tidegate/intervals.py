@@ -1,7 +1,8 @@
 """Intervals of shares: how sure a share is that was counted on so many rows.
 
-Before: whatever counts (labels, behavioural tests); after: whoever decides by it.
-Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+Before: whatever counts (labels, behavioural tests, model health); after: whoever decides by it.
+Sources: Wilson 1927, "Probable inference, the law of succession, and statistical inference"; Newcombe 1998, "Interval
+estimation for the difference between independent proportions", method 10.
 """
 
 from math import sqrt
@@ -22,3 +23,20 @@ def wilson(share: float, rows: float) -> tuple[float, float]:
     center = (share + z / 2.0) / (1.0 + z)
     half = sqrt(z * (share * (1.0 - share) + z / 4.0)) / (1.0 + z)
     return max(0.0, center - half), min(1.0, center + half)
+
+
+def difference(first: float, first_rows: float, second: float, second_rows: float) -> tuple[float, float]:
+    """Newcombe's 95 % interval, within [-1, 1], of one share less another, each of independent rows.
+
+    Args:
+        first: in [0, 1] ...
+        first_rows: ... of 0 or more rows.
+        second: the share that is taken off ...
+        second_rows: ... and its rows.
+    """
+    low_first, high_first = wilson(first, first_rows)
+    low_second, high_second = wilson(second, second_rows)
+    gap = first - second
+    down = sqrt((first - low_first) ** 2 + (high_second - second) ** 2)
+    up = sqrt((high_first - first) ** 2 + (second - low_second) ** 2)
+    return max(-1.0, gap - down), min(1.0, gap + up)

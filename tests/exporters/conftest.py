@@ -7,6 +7,7 @@ NEED_EXPORT = [
     "test_behaviour.py",
     "test_checkpoint.py",
     "test_embedding_output.py",
+    "test_health_export.py",
     "test_kill.py",
     "test_linear.py",
     "test_pickles.py",

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring import features
-from monitoring.characters import SCRIPTS, Counts
 from monitoring.features import Seen
+from tidegate.characters import SCRIPTS, Counts
 from tidegate.preprocess import Encoded
 from tidegate.records import Record
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from monitoring.proportions import surprise
 from monitoring.words import MOST_WORDS, count_words, moved_words, read_words, write_words
 from tests.bundles import headlines
 from tidegate.errors import BundleCorrupt
+from tidegate.proportions import surprise
 
 
 @pytest.mark.parametrize(

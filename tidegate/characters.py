@@ -1,12 +1,13 @@
-"""Characters: how many of which kind each text holds, for all texts of a batch in one pass over their code points.
+"""Characters and words of texts: how many characters of which kind each holds, in one pass over a batch's code points.
 
 A table of the Basic Multilingual Plane says of each code point its script, its category and whether it is ASCII; one
-`bincount` over (text, kind) does the rest, at some 0.5 us a text of 100 characters. Before: `features`.
-Limits: scripts by Unicode block, not by the Script property, which Python does not have; characters beyond the plane
-are looked up one by one (Han and emoji, mostly).
+`bincount` over (text, kind) does the rest, at some 0.5 us a text of 100 characters. Used by `monitoring.features`, and
+by `exporters.slices`. Limits: scripts by Unicode block, not by the Script property, which Python does not have;
+characters beyond the plane are looked up one by one (Han and emoji, mostly).
 Source: Unicode blocks, https://www.unicode.org/Public/UNIDATA/Blocks.txt.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from functools import cache
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 SCRIPTS = ("none", "latin", "greek", "cyrillic", "hebrew", "arabic", "indic", "thai", "hangul", "kana", "han", "other")
 CATEGORIES = ("rest", "digit", "punctuation", "upper")
 
+_WORD = re.compile(r"[^\W\d_]{2,40}")
 _PLANE = 0x10000
 _KINDS = 2 * len(SCRIPTS) * len(CATEGORIES)  # kind = (non-ASCII, script, category)
 # First code point of a run of blocks -> script of the letters in it, up to the next one.
@@ -33,6 +35,11 @@ _BLOCKS = (
     (0x20000, "han"), (0x323B0, "other"),
 )  # fmt: skip
 _STARTS = np.array([start for start, _ in _BLOCKS])
+
+
+def words_of(text: str) -> set[str]:
+    """The distinct words of a text, in lower case."""
+    return set(_WORD.findall(text.lower()))
 
 
 class Counts:

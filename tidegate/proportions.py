@@ -1,8 +1,8 @@
 """Two shares compared: how surprising it is that so many of these and so many of those are of a kind.
 
 Fisher's exact test, since words and rare classes are counted in ones and twos, where a z-test's tail is wrong by orders
-of magnitude. Before: `words`, `attribution`. Source: Fisher 1934; the hypergeometric tail is summed by the ratio of
-neighbouring terms, in logarithms, so that no count underflows.
+of magnitude. Used by `monitoring.words`, `monitoring.attribution` and `exporters.slices`. Source: Fisher 1934; the
+hypergeometric tail is summed by the ratio of neighbouring terms, in logarithms, so that no count underflows.
 """
 
 import math
