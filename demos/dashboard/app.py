@@ -43,7 +43,7 @@ _HEADERS = {
     "cache-control": "no-store",
 }
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
-_ASSETS = ("page.css", "page.js", "theme.js", "live.js", "live_plots.js")
+_ASSETS = ("page.css", "page.js", "theme.js", "live.js", "live_plots.js", "health.js")
 
 
 def mount_dashboard(app: FastAPI, runs: Runs | None = None) -> None:

@@ -126,6 +126,7 @@ class Page:
         model: whose views to offer beside it; empty for none.
         live: the script asks for the page's figures again and again.
         reload_seconds: the browser loads the page again after so many; 0 for never.
+        scripts: files of its own beside `page.js`; the page says all it has to say without them.
     """
 
     title: str
@@ -135,6 +136,7 @@ class Page:
     model: str = ""
     live: bool = False
     reload_seconds: int = 0
+    scripts: Sequence[str] = ()
 
     def tables(self) -> list[Table]:
         """Every table of the page, in order."""

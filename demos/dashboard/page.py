@@ -44,7 +44,7 @@ _FRAME = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">{reload}<title>{title} · Tidegate</title><link rel="icon" href="data:,">
 <script src="{root}/dashboard/theme.js"></script><link rel="stylesheet" href="{root}/dashboard/page.css">
-<script src="{root}/dashboard/page.js" type="module"></script>{live}
+<script src="{root}/dashboard/page.js" type="module"></script>{live}{scripts}
 </head><body data-root="{root}"><a class="skip" href="#content">Skip to content</a>
 <header class="top"><a class="brand" href="{root}/dashboard">Tidegate</a>
 <nav aria-label="Dashboard">{places}</nav>
@@ -72,6 +72,9 @@ def render(page: Page, path: str, query: Sequence[tuple[str, str]] = (), root: s
         root=escape(root),
         reload=f'<meta http-equiv="refresh" content="{page.reload_seconds}">' if page.reload_seconds else "",
         live=_LIVE.format(root=escape(root)) if page.live else "",
+        scripts="".join(
+            f'<script src="{escape(root)}/dashboard/{escape(name)}" type="module"></script>' for name in page.scripts
+        ),
         places="".join(_place(name, at, path, root) for name, at in _PLACES),
         crumbs=_crumbs(page, root),
         views=_views(page, path, root),

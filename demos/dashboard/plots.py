@@ -17,7 +17,8 @@ from demos.dashboard.names import placed
 
 MOST_SERIES = 8  # that can be told apart
 _MARKS = ("M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0z", "M-4 -4h8v8h-8z", "M0 -5l5 9h-10z", "M0 -5l5 5l-5 5l-5 -5z")
-_CELL, _LABELS = 46.0, 130.0
+_CELL, _LETTER = 46.0, 6.3  # sides of a cell, and the usual width of a letter
+_LEAST_WIDTH = 400.0  # small matrices are not blown up
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,28 +116,28 @@ def matrix(title: str, rows: Sequence[str], columns: Sequence[str], counts: Sequ
         columns: their names, as the predicted labels.
         counts: (rows, columns), at or above 0.
     """
+    left = 16 + _LETTER * max(len(_cut(name)) for name in rows)
+    head = 20 + 0.75 * _LETTER * max(len(_cut(name)) for name in columns)  # they lean by 45 degrees
     parts = []
     for number, name in enumerate(columns):
-        at = _LABELS + (number + 0.5) * _CELL
-        parts.append(f'<text transform="translate({at} {_LABELS - 8}) rotate(-45)">{escape(_cut(name))}</text>')
+        at = left + (number + 0.5) * _CELL
+        parts.append(f'<text transform="translate({at:.1f} {head - 8:.1f}) rotate(-45)">{escape(_cut(name))}</text>')
     for row, (name, line) in enumerate(zip(rows, counts, strict=True)):
-        y, total = _LABELS + row * _CELL, sum(line) or 1
-        parts.append(f'<text x="{_LABELS - 8}" y="{y + _CELL / 2 + 4}" text-anchor="end">{escape(_cut(name))}</text>')
+        y, total = head + row * _CELL, sum(line) or 1
+        parts.append(f'<text x="{left - 8:.1f}" y="{y + 26:.1f}" text-anchor="end">{escape(_cut(name))}</text>')
         for column, count in enumerate(line):
-            x, part = _LABELS + column * _CELL, count / total
+            x = left + column * _CELL
             kind = "right" if rows[row] == columns[column] else "wrong"
-            parts.append(
-                f'<rect class="cell {kind}" x="{x}" y="{y}" width="{_CELL - 2}" height="{_CELL - 2}" '
-                f'fill-opacity="{part:.2f}"><title>{escape(f"{name} as {columns[column]}: {count}")}</title></rect>'
+            parts.append(  # at most 0.6, so that the number is legible on it
+                f'<rect class="cell {kind}" x="{x:.1f}" y="{y:.1f}" width="{_CELL - 2}" height="{_CELL - 2}" '
+                f'fill-opacity="{0.6 * count / total:.2f}">'
+                f"<title>{escape(f'{name} as {columns[column]}: {count}')}</title></rect>"
             )
-            css = ' class="over"' if part > 0.6 else ""
             middle, foot = x + _CELL / 2 - 1, y + _CELL / 2 + 3
-            parts.append(f'<text{css} x="{middle}" y="{foot}" text-anchor="middle">{count:,}</text>')
+            parts.append(f'<text class="count" x="{middle:.1f}" y="{foot:.1f}" text-anchor="middle">{count:,}</text>')
     said = "; ".join(f"{name}: {sum(line)}" for name, line in zip(rows, counts, strict=True))
-    side = max(len(rows), len(columns))
-    return _svg(
-        title, f"Rows and their counts: {said}.", _LABELS + side * _CELL + 60, _LABELS + len(rows) * _CELL, *parts
-    )
+    width = max(left + len(columns) * _CELL + head, _LEAST_WIDTH)
+    return _svg(title, f"Rows and their counts: {said}.", width, head + len(rows) * _CELL, *parts)
 
 
 def _mark(kind: int, x: float, y: float, said: str, *, filled: bool = True) -> str:

@@ -12,6 +12,7 @@ from demos.dashboard import (
     data,
     drift,
     feature,
+    health,
     live,
     model_overview,
     models,
@@ -37,4 +38,5 @@ VIEWS: Mapping[str, View] = {
     "/dashboard/models/{model}/features/{feature}": feature.feature_health,
     "/dashboard/models/{model}/drift": drift.drift,
     "/dashboard/alerts": alerts.all_alerts,
+    "/dashboard/models/{model}/health": health.model_health,
 }

@@ -108,9 +108,13 @@ class Visit:
             ModelNotFound: the model is not served.
             BundleNotFound: it has no such version.
         """
+        return await self.bundle_of(self.number("version"))
+
+    async def bundle_of(self, version: int | None) -> Bundle:
+        """A version, or the champion where none is named, of the model in the path; raises what `bundle` does."""
         model = self.path["model"]
         self.gateway.repository.state(model)
-        return await run_in_threadpool(self._read, model, self.number("version"))
+        return await run_in_threadpool(self._read, model, version)
 
     def _read(self, model: str, version: int | None) -> Bundle:
         store = self.gateway.bundles
