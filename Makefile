@@ -52,7 +52,7 @@ bench-drift: test-install ## Drift alarms: false ones, and how soon true ones co
 	@$(EXPORT)/python -m benchmarks.drift.accuracy
 	@$(SERVE)/python -m benchmarks monitoring && $(SERVE)/python -m benchmarks report
 
-bench-loop: test-install ## Labels that choosing saves, and estimates from chosen labels; some 30 minutes.
+bench-loop: test-install ## Labels that choosing saves, estimates from them, wrong labels caught; an hour or two.
 	@$(SERVE)/python -m benchmarks loop all && $(SERVE)/python -m benchmarks report
 
 faults: test-install ## Break a real server in every way of docs/reference/faults.md.

@@ -229,8 +229,10 @@ class LabelsNeeded(Part):
     budget: int = Field(description="Random sampling's labels: half the pool.")
     shares: tuple[float, ...] = Field(description="Needed, of the budget; one a seed and repeat, 1.2 for never.")
     control: tuple[float, ...] = Field(description="The same of single random runs.")
+    against_plain: tuple[float, ...] = Field(description="As `shares`, but of random sampling by the plain recipe.")
     chosen: tuple[float, ...] = Field(description="Mean accuracy after each round.")
     random: tuple[float, ...]
+    plain: tuple[float, ...] = Field(description="Of random sampling by the plain recipe: rows as they are.")
 
     @property
     def worst(self) -> float:

@@ -4,7 +4,7 @@ Both arms start empty and grow by the same rounds; each round a classifier is fi
 and tried on the whole test split. The policy's first round is drawn at random: there is no model yet. Its count is the
 first at which it reaches the target, interpolated between rounds; the target is the mean over repeats of the random
 arm's last accuracy on the same split. A single random run against that target is the control: what the measure gives
-to chance. Before: `pools`; after: `tables`.
+to chance. Before: `pools`, `neighbours`; after: `tables`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from benchmarks.loop.pools import Pool
 from monitoring.labels.policies import DIVERSE, MARGIN, UNIFORM, fill
 from monitoring.labels.policies_information import Candidates, Labelled
 
-ROUNDS = 15
+ROUNDS = 30
 NEVER = 1.2  # of the budget: what counts where the target is not reached within it
 SHARES: Mapping[str, float] = {
     UNIFORM: 0.1,

@@ -4,24 +4,18 @@ A third of what may be asked about comes back from five annotators, 10 % of it w
 annotator turns the commonest class into the next (`class`), or the texts that a model is least sure of get its second
 answer (`boundary`). The rest is trusted. What is flagged is settled by a second annotator, who is right; then the audit
 runs once more. The model that learns from it is held against one that learned from clean labels, and one that learned
-nothing new. Before: `pools`. Limits: annotators are simulated, and the second one never errs.
-
-    python -m benchmarks.loop.noise --data financial_phrasebank --seeds 5
+nothing new. Before: `pools`; after: `command`. Limits: annotators are simulated, and the second one never errs.
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
-from pathlib import Path
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
-from benchmarks.loop import pools
 from monitoring.labels import quality_models as models
 from monitoring.labels.quality import Given, audit
-from tidegate.cli import console
 
 KINDS = ("class", "boundary")
 _RANDOM, _AIMED = 0.10, 0.05
@@ -142,28 +136,3 @@ def _figures(flagged: Index, wrong: NDArray[np.bool_]) -> tuple[float, float]:
     """Recall and precision."""
     caught = int(wrong[flagged].sum())
     return caught / max(int(wrong.sum()), 1), caught / max(len(flagged), 1)
-
-
-def main(
-    data: Annotated[str, typer.Option(help="Data sets, separated by commas.")] = ",".join(pools.DATA),
-    seeds: Annotated[int, typer.Option(min=1, help="Splits and batches of each.")] = 5,
-    work: Annotated[Path, typer.Option(help="Work folder; embeddings are kept there.")] = pools.CHECKOUT / ".bench",
-) -> None:
-    """Wrong labels in a returned batch: caught, flagged in vain, and what they cost the next model."""
-    rows = []
-    for name in data.split(","):
-        texts, labels = pools.read(pools.SHARED / f"{name}.csv")
-        truths = np.unique(labels, return_inverse=True)[1].astype(np.int64)
-        for model in pools.MODELS:
-            near = pools.encoded(pools.SHARED / f"{name}.csv", work).astype(np.float64) if model == "minilm" else None
-            for kind in KINDS:
-                trials = [trial(texts, truths, near, kind, seed) for seed in range(seeds)]
-                means = np.mean([astuple(each) for each in trials], axis=0)
-                rows.append([name, model, kind, *(f"{mean * 100:.1f}" for mean in means)])
-                console.say("  ".join(rows[-1]))
-    columns = ["recall", "precision", "aimed", "recall 2", "precision 2", "before", "spoiled", "settled", "clean"]
-    console.table(f"wrong labels, %, mean of {seeds}", ["data", "model", "aimed at", *columns], rows)
-
-
-if __name__ == "__main__":
-    typer.run(main)
