@@ -23,6 +23,7 @@ REPORTED, UNIFORM, WITNESS, DIVERSE, MARGIN = "reported", "random", "witness", "
 SHARES: Mapping[str, float] = {UNIFORM: 0.2, MARGIN: 0.4, DIVERSE: 0.2, WITNESS: 0.1, REPORTED: 0.1}
 RUNS = 8  # of which the probabilities are the mean; each costs what choosing costs
 _SHARPNESS = 16.0  # power of the weights: 0 is random, infinite is top-k; 4 cost a third more labels in benchmarks/loop
+_MARGIN = 4.0  # power of the margin beside the information: what tells much is asked about only where it is unsure
 _UNCERTAIN = 0.5  # share of the candidates, the least sure, that `diverse` spreads over
 
 Floats = NDArray[np.float64]
@@ -165,7 +166,7 @@ def _draw(
     if candidates.embedding.shape[1]:
         _draw_diverse(drawing, candidates, reference, unsure, slots[DIVERSE])
     while len(drawing.picks) < budget:
-        drawing.take(MARGIN, _sharpened(unsure * drawing.gain.scores(), drawing.open))
+        drawing.take(MARGIN, _sharpened(unsure**_MARGIN * drawing.gain.scores(), drawing.open))
     return drawing
 
 

@@ -102,6 +102,19 @@ def test_what_is_labelled_already_is_asked_about_less() -> None:
     assert sum(pick.row >= 130 for pick in picks) >= 8
 
 
+def test_what_tells_much_about_others_does_not_outweigh_being_unsure() -> None:
+    rng = np.random.default_rng(2)
+    near = np.concatenate([np.tile([1.0, 0.0], (150, 1)), np.tile([0.0, 1.0], (50, 1))]).astype(np.float32)
+    near += rng.normal(scale=0.05, size=near.shape).astype(np.float32)
+    scores = np.concatenate([np.tile([0.75, 0.25], (150, 1)), np.tile([0.5, 0.5], (50, 1))])
+    none = np.zeros(ROWS)
+    picks = margin(
+        Candidates(tuple(map(str, range(ROWS))), scores, near, none, none.astype(np.bool_)), Labelled(), 10, seed=1
+    )
+
+    assert all(pick.row >= 150 for pick in picks)
+
+
 def test_probabilities_are_how_often_a_row_is_chosen() -> None:
     candidates = made(40)
     picks = [fill(candidates, Labelled(), 12, seed=seed, runs=8) for seed in range(60)]
