@@ -169,5 +169,7 @@ def when(seconds: float | None) -> Cell:
 
 
 def megabytes(size: int | None) -> Cell:
-    """A size in bytes, shown in megabytes of a million bytes."""
-    return None if size is None else Number(size, f"{size / 1e6:.1f} MB")
+    """A size in bytes, shown in megabytes of a million bytes, or in kilobytes where it is small."""
+    if size is None:
+        return None
+    return Number(size, f"{size / 1e6:,.1f} MB" if size >= 100_000 else f"{size / 1e3:,.1f} kB")

@@ -180,11 +180,11 @@ def _running(state: ModelState) -> Table:
             model.engine.variant.name,
             model.device.name,
             model.device.provider,
-            model.device.reason,
         ]
         for role, model in roles.items()
         if model
     ]
-    columns = ["answers as", "version", "variant", "device", "provider", "why there"]
+    columns = ["answers as", "version", "variant", "device", "provider"]
     empty = f"Nowhere in this process: it is {state.standing}."
-    return Table("running", "Where each version runs, in this process", columns, rows, empty=empty)
+    why = " ".join(dict.fromkeys(f"{model.device.name}: {model.device.reason}." for model in roles.values() if model))
+    return Table("running", "Where each version runs, in this process", columns, rows, why, empty)

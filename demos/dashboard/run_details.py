@@ -158,15 +158,8 @@ def _alerts(tags: Mapping[str, str]) -> list[list[Cell]]:
 
 def _artifacts(run: Document) -> Table:
     files = run["artifacts"]
-    rows: list[list[Cell]] = [[file["path"], _size(file["size_bytes"])] for file in files or []]
+    rows: list[list[Cell]] = [[file["path"], content.megabytes(file["size_bytes"])] for file in files or []]
     empty = "It logged none." if files is not None else "Its store did not say what there is."
     note = "m-... are models that the run logged: models:/m-... names one."
     has_models = any(file["path"].startswith("m-") for file in files or [])
     return Table("artifacts", "Artifacts", ["file", "size"], rows, note if has_models else "", empty)
-
-
-def _size(size_bytes: int | None) -> Cell:
-    if size_bytes is None:
-        return None
-    shown = f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1e3:,.1f} kB"
-    return content.Number(size_bytes, shown)
