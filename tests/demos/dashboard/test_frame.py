@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from demos.dashboard.content import (
+    Cell,
     Choice,
     Figure,
     Heading,
@@ -25,14 +26,21 @@ from demos.dashboard.content import (
     moment,
     share,
 )
-from demos.dashboard.forms import Select, Word, form
+from demos.dashboard.forms import Field, Select, Word, form
 from demos.dashboard.page import render
 from demos.dashboard.sheet import to_csv
 from tests.demos.dashboard.visits import HOSTILE, html, on_dashboard
 from tests.serving.apps import Running
 
 COLUMNS: list[str | Heading] = ["id", Heading("name", "?sort=name", "ascending"), HOSTILE, "value", "mark", "none"]
-ROW = [Choice("run", "a1", f"compare {HOSTILE}"), Link(HOSTILE, "/x?a=1&b=2"), HOSTILE, 0.5, Mark("bad", "bad"), None]
+ROW: list[Cell] = [
+    Choice("run", "a1", f"compare {HOSTILE}"),
+    Link(HOSTILE, "/x?a=1&b=2"),
+    HOSTILE,
+    0.5,
+    Mark("bad", "bad"),
+    None,
+]
 TABLE = Table("some-rows", HOSTILE, COLUMNS, [ROW], HOSTILE)
 
 
@@ -78,7 +86,7 @@ def test_a_row_is_named_by_its_first_cell_and_a_box_to_tick_may_stand_before_it(
 
 
 def test_a_long_table_shows_its_beginning_and_says_where_the_rest_is() -> None:
-    rows = [[f"row {number}", number] for number in range(30)]
+    rows: list[list[Cell]] = [[f"row {number}", number] for number in range(30)]
     table = Table("long", "Rows", ["name", "number"], rows, first=3)
     document = render(page(table), "/dashboard")
 
@@ -108,7 +116,16 @@ def test_the_best_number_is_marked_by_more_than_its_colour() -> None:
 
 def test_a_csv_file_has_whole_values_and_nothing_that_a_spreadsheet_runs() -> None:
     dangerous = "=HYPERLINK(1)"
-    cells = [dangerous, Link("+1", "/x"), Mark("@x"), Choice("run", "-1", "l"), Number(1 / 3, "0.33"), 2, None, 'a"\nb']
+    cells: list[Cell] = [
+        dangerous,
+        Link("+1", "/x"),
+        Mark("@x"),
+        Choice("run", "-1", "l"),
+        Number(1 / 3, "0.33"),
+        2,
+        None,
+        'a"\nb',
+    ]
     (header, row) = list(csv.reader(io.StringIO(to_csv(Table("t", "T", [Heading("=a", "?")] * 8, [cells])))))
 
     assert header == ["'=a"] * 8
@@ -126,7 +143,7 @@ def test_units_are_in_the_words_and_the_value_is_kept() -> None:
 
 
 def test_a_form_asks_by_address_and_keeps_what_else_was_asked() -> None:
-    fields = [
+    fields: list[Field] = [
         Word("q", HOSTILE, HOSTILE, [HOSTILE]),
         Select("x", "X axis", {"step": "steps", HOSTILE: HOSTILE}, "step"),
         Select("other", "Other", {"a": "A"}, "gone"),
