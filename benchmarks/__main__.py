@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from benchmarks import bars, changes, report
+from benchmarks.demos import command as demos
 from benchmarks.drift import command as drift
 from benchmarks.engine import measure_engine
 from benchmarks.load import find_wrk
@@ -39,6 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Tidegate against its peers, on this machine.",
 )
+app.add_typer(demos.app, name="demos")
 app.add_typer(drift.app, name="drift")
 app.add_typer(loop.app, name="loop")
 

@@ -235,7 +235,7 @@ def _check(text: str, name: str, max_chars: int) -> None:
 
 def explain(error: TidegateError) -> str:
     """What went wrong, and what to do, for a person who knows nothing of the server; one or two sentences."""
-    if isinstance(error, InvalidInput | PayloadTooLarge):
+    if isinstance(error, InvalidInput | PayloadTooLarge) or getattr(error, "reason", "") == "rate_limit":
         message = str(error)  # written for whoever sent the text
         return f"{message[:1].upper()}{message[1:]}."
     if isinstance(error, Overloaded):

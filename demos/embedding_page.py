@@ -13,9 +13,9 @@ import gradio as gr
 from demos import markup
 from demos.about import about
 from demos.client import MOST_OTHERS, Client, Ranking
-from demos.mounting import MAX_SESSIONS, MAX_WAITING
+from demos.mounting import MAX_WAITING
 from demos.page import PRIVACY
-from demos.wiring import MAX_AT_ONCE, explained, html, on
+from demos.wiring import MAX_AT_ONCE, charge, explained, html, on
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
@@ -26,10 +26,12 @@ class Ranker:
 
     client: Client
 
-    async def rank(self, text: str, others: str) -> str:
+    async def rank(self, text: str, others: str, request: gr.Request) -> str:
         """The other texts, the most alike first."""
+        lines = [line.strip() for line in others.splitlines() if line.strip()]
         try:
-            return ranking(await self.client.rank(text, [line.strip() for line in others.splitlines() if line.strip()]))
+            charge(request, len(lines))
+            return ranking(await self.client.rank(text, lines))
         except Exception as error:
             return markup.problem(explained(error))
 
@@ -56,7 +58,6 @@ def build_embedding_page(manifest: Manifest, client: Client) -> gr.Blocks:
         html(about(manifest, ()))
         html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.{markup.unshown(manifest)}</div>')
         on([go.click], ranker.rank, [text, beside], [answer], answer)
-    blocks.state_session_capacity = MAX_SESSIONS
     blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
     return blocks
 

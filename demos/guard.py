@@ -19,9 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demos.answers import refusal
 from demos.entrance import COOKIE, PARAMETER, Entrance, code_page, cookie_path, cookies
-from demos.meter import ShareMeter
+from demos.meter import METER_KEY, ShareMeter
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.share import Share, ShareLinks
+from serving.auth import SHARE_KEY
 from serving.root_path import below_root
 from tidegate.errors import Forbidden, RequestError, Unauthorized
 
@@ -108,9 +109,14 @@ class ShareGuard:
                 # A dead cookie must not lock the operator out of a demo whose link they once tried.
                 response.delete_cookie(COOKIE, path=cookie_path(path, scope), httponly=True, samesite="lax")
         if response is None:
-            await self._app({**scope, "tidegate.share": share}, receive, send)
+            await self._app({**scope, **self._marks(share)}, receive, send)
         else:
             await response(scope, receive, send)
+
+    def _marks(self, share: Share | None) -> dict[str, object]:
+        """What tells those behind the guard whose request it is, and lets them count what it asks."""
+        marks: dict[str, object] = {SHARE_KEY: share}
+        return marks if self._meter is None else marks | {METER_KEY: self._meter}
 
     async def _enter(self, token: str, share: Share, path: DemoPath, scope: Scope, receive: Receive) -> Response | None:
         """What the link itself is answered; None to pass it on."""

@@ -14,7 +14,7 @@ import gradio as gr
 from demos import many, markup, results
 from demos.client import Client
 from demos.many import Outcome, Row
-from demos.wiring import Updates, explained, html, on
+from demos.wiring import Updates, charge, explained, html, on
 
 ROWS_AT_ONCE = 32  # one batch of most plans: progress moves, and others get their turn in between
 
@@ -37,11 +37,12 @@ class Lists:
         column = gr.update(choices=list(sheet.columns), value=sheet.wordiest(), visible=True)
         return gr.update(visible=False), column, gr.update(value=results.chosen_file(sheet), visible=True)
 
-    async def answer(self, lines: str, content: str, column: str | None) -> AsyncIterator[Updates]:
+    async def answer(self, lines: str, content: str, column: str | None, request: gr.Request) -> AsyncIterator[Updates]:
         """Updates for: table, contents of the download, download button; one for each piece that was answered."""
         hidden = gr.update(visible=False)
         try:
             rows = self._rows(lines, content, column or "")
+            charge(request, sum(not row.fault for row in rows) - 1)
         except Exception as error:
             yield markup.problem(explained(error)), "", hidden
             return

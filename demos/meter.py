@@ -1,12 +1,14 @@
 """What share visitors spend, in the one process that has the demos: questions, and tries at a password.
 
-Before: `demos.guard` asks `use` for each question and `demos.entrance` asks `try_password`; after: the `shares` table,
-to which `keeping` adds the questions every second in a thread, so that a kill loses a second of them. What is held is
-bounded by the links that were asked in that second. Rates and tries are of this process: a restart gives them anew.
+Before: `demos.guard` asks `use` for each question, `demos.wiring.charge` for what a list or an explanation asks beyond
+it, and `demos.entrance` asks `try_password`; after: the `shares` table, to which `keeping` adds the questions every
+second in a thread, so that a kill loses a second of them. What is held is bounded by the links that were asked in that
+second. Rates and tries are of this process: a restart gives them anew.
 """
 
 import asyncio
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -17,6 +19,7 @@ from demos.share import Share, ShareLinks
 from serving.keys import Bucket
 from tidegate.errors import NotReady, Overloaded, Unauthorized
 
+METER_KEY = "tidegate.meter"  # in the scope of a share visitor's request, beside `SHARE_KEY`
 KEEP_SECONDS = 1.0
 TRIES_AT_ONCE = 10
 _TRIES_PER_SECOND = 1 / 60
@@ -36,22 +39,17 @@ class ShareMeter:
         self._tries: dict[str, Bucket] = {}
         self._trying = asyncio.Lock()  # one scrypt at a time: 16 MiB and a quarter of a second of a core
 
-    def use(self, share: Share) -> None:
-        """Count a question.
+    def use(self, share: Share, questions: int = 1) -> None:
+        """Count questions, all or none.
 
         Raises:
-            Overloaded: its link's visitors asked as many as they may in a minute.
+            Overloaded: its link's visitors asked as many as they may in a minute, or this is more than that.
         """
         if share.rate_per_minute is not None:
             bucket = self._bucket(self._rates, share.id, share.rate_per_minute / 60, share.rate_per_minute)
-            if wait := bucket.take(self._monotonic()):
-                raise Overloaded(
-                    f"this share link takes {share.rate_per_minute:g} questions a minute, from all who have it "
-                    f"together; ask again in {max(1, round(wait))} s",
-                    retry_after_seconds=wait,
-                    reason="rate_limit",
-                )
-        self._uses[share.id] += 1
+            if wait := bucket.take(self._monotonic(), questions):
+                raise _too_many(share.rate_per_minute, questions, wait)
+        self._uses[share.id] += questions
 
     async def try_password(self, share: Share, typed: str) -> None:
         """Check the password of a link that has one; right ones cost no try.
@@ -106,3 +104,12 @@ class ShareMeter:
                 del buckets[next(iter(buckets))]  # the oldest; only who makes links can make as many
             buckets[share_id] = Bucket(rate, self._monotonic(), most)
         return buckets[share_id]
+
+
+def _too_many(rate: float, questions: int, wait: float) -> Overloaded:
+    told = f"this share link takes {rate:g} questions a minute, from all who have it together"
+    if questions > 1 and questions + 1 > rate:  # one of them was counted before, with the click
+        what = f"{told}, and this asks {questions + 1:,} at once; ask for less"
+    else:
+        what = f"{told}; ask again in {max(1, math.ceil(wait))} s"
+    return Overloaded(what, retry_after_seconds=wait, reason="rate_limit")

@@ -15,9 +15,10 @@ from demos.about import about
 from demos.client import Client
 from demos.many_section import build_many
 from demos.more_sections import More, build_code, build_versions
-from demos.mounting import MAX_SESSIONS, MAX_WAITING
+from demos.mounting import MAX_WAITING
+from demos.occlusion import split
 from demos.report_section import build_report, cleared, may_annotate, wire_report
-from demos.wiring import MAX_AT_ONCE, Update, Updates, explained, html, on
+from demos.wiring import MAX_AT_ONCE, Update, Updates, charge, explained, html, on
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
@@ -57,9 +58,10 @@ class Answerer:
 
         return answer
 
-    async def weigh(self, asked: str) -> Update:
+    async def weigh(self, asked: str, request: gr.Request) -> Update:
         """The update of the explanation."""
         try:
+            charge(request, len(split(asked)))
             shown = highlights.explanation(await self.client.weigh_words(asked))
         except Exception as error:
             shown = markup.problem(explained(error))
@@ -99,7 +101,6 @@ def build_page(manifest: Manifest, client: Client, failed_tests: Sequence[str] =
         wire_report(report, client, prediction_id, asked)
         if client.gateway.settings.demo_explanations:
             on([explain.click], answerer.weigh, [asked], [explanation], explanation, long=True)
-    blocks.state_session_capacity = MAX_SESSIONS
     blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
     return blocks
 

@@ -11,6 +11,8 @@ from typing import Any
 import gradio as gr
 
 from demos.client import explain
+from demos.meter import METER_KEY
+from serving.auth import SHARE_KEY
 from tidegate.errors import InferenceFailed, TidegateError
 
 MAX_AT_ONCE = 32  # questions in flight per demo; the batcher behind answers them together
@@ -59,3 +61,14 @@ def explained(error: Exception) -> str:
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
     _log.error("a demo event failed with %s at %s", type(error).__name__, where)
     return explain(InferenceFailed("unforeseen"))
+
+
+def charge(request: gr.Request, questions: int) -> None:
+    """Count what an event asks beyond the one question that it came as, where a share visitor sent it.
+
+    Raises:
+        Overloaded: what `ShareMeter.use` says.
+    """
+    scope = request.request.scope if request.request is not None else {}
+    if questions > 0 and METER_KEY in scope:
+        scope[METER_KEY].use(scope[SHARE_KEY], questions)

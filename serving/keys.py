@@ -132,13 +132,13 @@ class Bucket:
         self._tokens = self._most
         self._at = now
 
-    def take(self, now: float) -> float:
-        """Take a token; returns 0, or the seconds until there is one."""
+    def take(self, now: float, count: int = 1) -> float:
+        """Take tokens, all or none; returns 0, or the seconds until there are as many (if ever: see `most`)."""
         self._tokens = min(self._most, self._tokens + (now - self._at) * self.rate)
         self._at = now
-        if self._tokens < 1:
-            return (1 - self._tokens) / self.rate
-        self._tokens -= 1
+        if self._tokens < count:
+            return (count - self._tokens) / self.rate
+        self._tokens -= count
         return 0.0
 
     def give_back(self) -> None:

@@ -226,7 +226,7 @@ def _ask_on_the_demo(client: httpx.Client, key: str) -> None:
     assert client.get(f"{page}/", headers=headers).status_code == 200
     answered = 0
     for number, data in ((0, [SECRETS["text"]]), (0, []), (0, [7]), (4, ["x", SECRETS["label"], SECRETS["comment"]])):
-        question = {"data": data, "fn_index": number, "session_hash": SECRETS["cookie"], "trigger_id": 1}
+        question = {"data": data, "fn_index": number, "session_hash": SECRETS["cookie"], "trigger_id": None}
         joined = client.post(f"{page}/gradio_api/queue/join", json=question, headers=headers)
         if joined.status_code == 200:
             query = {"session_hash": SECRETS["cookie"]}

@@ -130,7 +130,7 @@ def test_a_demo_answers_though_its_question_and_its_answer_come_over_different_c
     assert page.status_code == 200
     for turn in range(8):
         session = f"visitor{turn}"
-        question = {"data": ["profit rises"], "fn_index": ANSWER, "session_hash": session, "trigger_id": 1}
+        question = {"data": ["profit rises"], "fn_index": ANSWER, "session_hash": session, "trigger_id": None}
         assert ask(server.url, "/demo/sentiment/gradio_api/queue/join", question).status_code == 200
         stream = ask(server.url, f"/demo/sentiment/gradio_api/queue/data?session_hash={session}")
         events = [orjson.loads(line[6:]) for line in stream.text.split("\n\n") if line.startswith("data: ")]
@@ -168,7 +168,7 @@ def test_visits_uses_and_the_rate_of_a_link_are_counted_once_whichever_worker_an
     cookie = visits[0].headers["set-cookie"].partition(";")[0]
 
     def question(number: int) -> int:
-        asked = {"data": ["profit rises"], "fn_index": ANSWER, "session_hash": f"link{number}", "trigger_id": 1}
+        asked = {"data": ["profit rises"], "fn_index": ANSWER, "session_hash": f"link{number}", "trigger_id": None}
         return ask(server.url, "/demo/sentiment/gradio_api/queue/join", asked, cookie=cookie).status_code
 
     assert [visit.status_code for visit in visits] == [303] * 3 + [403] * 5

@@ -1,0 +1,77 @@
+"""A visitor of a demo page, as Gradio's JavaScript behaves: page with its configuration, join the queue, read answers.
+
+Before: `house` runs the server; after: `many` and `latency` count what visitors see. Files of the frontend are left
+out: a browser fetches them once, and they are the same for every page.
+Source: Gradio 6.31's frontend (`queue/join`, then `queue/data` as server-sent events until `close_stream`).
+"""
+
+import json
+import re
+import time
+import uuid
+from typing import Any
+
+import httpx
+
+from tidegate.errors import InferenceFailed
+
+_CONFIG = re.compile(r"window\.gradio_config = (\{.*?\});</script>", re.DOTALL)
+
+
+class Visitor:
+    """One session at one page; a reload is another visitor."""
+
+    def __init__(self, client: httpx.AsyncClient, model: str) -> None:
+        self._client = client
+        self._page = f"/demo/{model}"
+        self._session = uuid.uuid4().hex[:11]
+        self._event = self._trigger = 0
+
+    async def open(self) -> None:
+        """Fetch the page and find the button that asks.
+
+        Raises:
+            InferenceFailed: there is no such page.
+        """
+        answer = await self._client.get(f"{self._page}/")
+        found = _CONFIG.search(answer.text)
+        if answer.status_code != 200 or found is None:
+            raise InferenceFailed(f"{self._page}: {answer.status_code}, and no page of a demo")
+        self._event, self._trigger = _asking(json.loads(found[1]))
+
+    async def click(self, text: str) -> float:
+        """Ask one text; seconds from the click to the answer.
+
+        Raises:
+            InferenceFailed: there was none.
+        """
+        started = time.perf_counter()
+        question = {"data": [text], "event_data": None, "fn_index": self._event, "trigger_id": self._trigger}
+        asked = question | {"session_hash": self._session}
+        joined = await self._client.post(f"{self._page}/gradio_api/queue/join", json=asked)
+        if joined.status_code != 200:
+            raise InferenceFailed(f"{self._page}: {joined.status_code} {joined.text[:200]}")
+        return await self._answer() - started
+
+    async def _answer(self) -> float:
+        """When the answer had come; reads on until the server closes the stream."""
+        came, address = 0.0, f"{self._page}/gradio_api/queue/data"
+        async with self._client.stream("GET", address, params={"session_hash": self._session}) as stream:
+            async for line in stream.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                message = json.loads(line[6:])
+                if message["msg"] == "process_completed":
+                    came = time.perf_counter()
+                    if not message["success"] or "tg-answer" not in message["output"]["data"][0]:
+                        raise InferenceFailed(f"{self._page}: {line[:300]}")
+        if not came:
+            raise InferenceFailed(f"{self._page}: the stream ended without an answer")
+        return came
+
+
+def _asking(config: dict[str, Any]) -> tuple[int, int]:
+    """The event of the button that asks one text, and the number of the button."""
+    [button] = (one["id"] for one in config["components"] if one["props"].get("value") == "Classify")
+    [event] = (one["id"] for one in config["dependencies"] if [button, "click"] in one["targets"])
+    return event, button

@@ -1,0 +1,206 @@
+"""The built pages, by what each was built from: a promotion, a rollback or another load makes a new one.
+
+Before: `demos.app` asks for the page of a model; after: Gradio, in `demos.queueing`. A page is built when it is first
+opened. One whose model moved on is let go at the next request; whoever still waits for its answer gets it from there.
+The numbers of a page's components begin at a number drawn from its source, so they are the same in every process
+that builds it and another page has none of them: that is how an older page is known by its questions.
+Source: Gradio 6.31 `routes.mount_gradio_app`, whose routes are built at once and are most of what a page weighs.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.dependencies import models
+from gradio.context import Context
+from gradio.routes import App
+from starlette.routing import BaseRoute, Mount
+
+from demos.about import weaknesses
+from demos.client import Client
+from demos.embedding_page import build_embedding_page
+from demos.gateway import Gateway, ServedModel
+from demos.page import build_page
+from demos.queueing import QueueRunner
+from demos.sessions import forget_visitors
+from demos.theme import STYLESHEET, theme
+from tidegate import __version__
+from tidegate.bundle import Manifest
+from tidegate.errors import ModelNotFound, NotReady
+
+# Of Gradio's routes, those that `demos.paths` lets through; the others would never be asked, and weigh 3 MB a page.
+_ROUTES = frozenset(
+    (
+        "/",
+        "/theme.css",
+        "/assets/{path:path}",
+        "/static/{path:path}",
+        "/gradio_api/queue/join",
+        "/gradio_api/queue/data",
+        "/gradio_api/app_id",
+    )
+)
+_NUMBERS_A_PAGE = 10_000  # more than a page has components
+_SOURCE_BITS = 36  # times `_NUMBERS_A_PAGE` stays below 2**53, the largest number that JavaScript counts to
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A built page.
+
+    Attributes:
+        manifest: what it was built from.
+        source: digest of that.
+        app: Gradio's, around its blocks.
+        events: number of an event to its inputs: the values of one that is a choice, None for any text.
+        components: the numbers that it may name.
+        queue: of its questions.
+    """
+
+    manifest: Manifest
+    source: str
+    app: FastAPI
+    events: Mapping[int, list[frozenset[str] | None]]
+    components: frozenset[int]
+    queue: QueueRunner
+
+    def shows(self, served: ServedModel) -> bool:
+        """Whether it is the page of what is served."""
+        return self.manifest is served.manifest or self.source == _digest(served.manifest)
+
+
+class Pages:
+    """The pages of one gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._pages: dict[str, Page] = {}
+        self._old: list[Page] = []  # somebody may wait for their answers
+        self._building = asyncio.Lock()  # Gradio builds into one global context
+
+    async def of(self, model: str) -> Page:
+        """The page of what a served model answers with now.
+
+        Raises:
+            ModelNotFound: it is not served.
+            NotReady: it is loading, unloaded, or failed to load.
+        """
+        page = self._current(model)
+        if page is None:
+            async with self._building:
+                self._let_go()
+                page = self._current(model)
+                if page is None:
+                    # In a thread, to keep the gateway's loop free, and with a loop of its own: Gradio's locks ask for
+                    # one at birth, and would leave one open in each worker thread (gradio `utils.safe_get_lock`).
+                    page = await asyncio.to_thread(asyncio.run, self._build(model))
+                    self._pages[model] = page
+        return page
+
+    def waiting(self, model: str, session: str) -> Page | None:
+        """The page, of now or from before, at which a session asked what was not answered yet."""
+        now = self._pages.get(model)
+        pages = [*([now] if now else []), *(old for old in self._old if old.manifest.name == model)]
+        return next((page for page in pages if page.queue.awaits(session)), None)
+
+    async def close(self) -> None:
+        """End the queues."""
+        for page in (*self._pages.values(), *self._old):
+            await page.queue.close()
+        self._pages.clear()
+        self._old.clear()
+
+    def _current(self, model: str) -> Page | None:
+        """The page that is still right, if there is one; an older one is set aside."""
+        page = self._pages.get(model)
+        try:
+            served = self._gateway.repository.get(model)
+        except (ModelNotFound, NotReady):
+            self._set_aside(model)
+            raise
+        if page is None or page.shows(served):
+            return page
+        self._set_aside(model)
+        return None
+
+    def _set_aside(self, model: str) -> None:
+        page = self._pages.pop(model, None)
+        if page is not None and page.queue.works:
+            self._old.append(page)
+
+    def _let_go(self) -> None:
+        """Forget the old pages that nobody waits for, and those of models that are served no more."""
+        self._old = [page for page in self._old if page.queue.works]
+        for model in list(self._pages):
+            try:
+                self._gateway.repository.get(model)
+            except (ModelNotFound, NotReady):
+                self._set_aside(model)
+
+    async def _build(self, model: str) -> Page:
+        served = self._gateway.repository.get(model)
+        source, client = _digest(served.manifest), Client(self._gateway, model)
+        Context.id = int(source, 16) % 2**_SOURCE_BITS * _NUMBERS_A_PAGE
+        if served.manifest.embedding is not None:
+            blocks = build_embedding_page(served.manifest, client)
+        else:
+            blocks = build_page(served.manifest, client, weaknesses(served.bundle))
+        events = {number: [_choices(one) for one in event.inputs] for number, event in blocks.fns.items()}
+        app = _mounted(blocks, model)
+        return Page(served.manifest, source, app, events, frozenset(blocks.blocks), QueueRunner(blocks))
+
+
+def _digest(manifest: Manifest) -> str:
+    """Of what a page is built from: name, version, the digest of every file of the bundle, and this program."""
+    return hashlib.sha256(f"{__version__} {manifest.model_dump_json()}".encode()).hexdigest()
+
+
+def _mounted(blocks: gr.Blocks, model: str) -> FastAPI:
+    outer = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    gr.mount_gradio_app(
+        outer,
+        blocks,
+        path=f"/{model}",
+        theme=theme(),
+        css_paths=[STYLESHEET],
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        pwa=False,
+        max_file_size=0,
+    )
+    [mounted] = (route.app for route in outer.routes if isinstance(route, Mount) and isinstance(route.app, App))
+    blocks.app = mounted  # in place of one of the three that its blocks made before
+    _keep_needed(mounted.router.routes)
+    _let_go_of_endpoints()
+    forget_visitors(blocks)
+    return outer
+
+
+def _let_go_of_endpoints() -> None:
+    """Empty FastAPI's caches of what kind of function an endpoint is: they hold endpoints, and those whole pages."""
+    for cached in vars(models).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
+
+
+def _keep_needed(routes: list[BaseRoute]) -> None:
+    """Drop what no page asks for; FastAPI keeps the routes of an included router in a router of their own."""
+    for route in routes:
+        included: Any = getattr(route, "original_router", None)
+        if included is not None:
+            _keep_needed(included.routes)
+    routes[:] = [
+        route for route in routes if hasattr(route, "original_router") or getattr(route, "path", None) in _ROUTES
+    ]
+
+
+def _choices(component: Any) -> frozenset[str] | None:
+    return frozenset(str(value) for _, value in component.choices) if isinstance(component, gr.Radio) else None
