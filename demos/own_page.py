@@ -105,9 +105,15 @@ class OwnPage:
         """Return when the page answers; raises `NotReady` when it is down."""
         await self._process.ready()
 
-    def awaits(self, query: bytes) -> bool:
-        """Whether a query names a session; whether anybody asked in it, the page's process knows."""
-        return _session(query) is not None
+    def awaits(self, session: str) -> bool:
+        """Whether this is a session; whether anybody asked in it, the page's process knows."""
+        return _SESSION.fullmatch(session) is not None
+
+    async def wake(self) -> None:
+        """The page's process is awake."""
+
+    def forget(self, session: str) -> None:
+        """The page's process remembers for itself."""
 
     def check(self, asked: Any) -> None:
         """Refuse what no page of Gradio's sends; what an event takes, the page's process knows.

@@ -9,8 +9,8 @@ Source: Gradio 6.31 `routes.mount_gradio_app`, whose routes are built at once an
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -19,17 +19,21 @@ from fastapi.dependencies import models
 from gradio.context import Context
 from gradio.routes import App
 from starlette.routing import BaseRoute, Mount
+from starlette.types import Scope
 
+from demos import document
 from demos.about import weaknesses
 from demos.client import Client
 from demos.embedding_page import build_embedding_page
-from demos.gateway import Gateway, ServedModel
+from demos.gateway import Gateway
+from demos.mounting import mounted
+from demos.own_page import OwnPage, source_of
 from demos.page import build_page
+from demos.question import check_question
 from demos.queueing import QueueRunner
 from demos.sessions import forget_visitors
-from demos.theme import STYLESHEET, theme
 from tidegate import __version__
-from tidegate.bundle import Manifest
+from tidegate.bundle import Bundle, Manifest
 from tidegate.errors import ModelNotFound, NotReady
 
 # Of Gradio's routes, those that `demos.paths` lets through; the others would never be asked, and weigh 3 MB a page.
@@ -64,13 +68,29 @@ class Page:
     manifest: Manifest
     source: str
     app: FastAPI
-    events: Mapping[int, list[frozenset[str] | None]]
+    events: Mapping[int, Sequence[frozenset[str] | None]]
     components: frozenset[int]
     queue: QueueRunner
 
-    def shows(self, served: ServedModel) -> bool:
-        """Whether it is the page of what is served."""
-        return self.manifest is served.manifest or self.source == _digest(served.manifest)
+    def check(self, asked: Any) -> None:
+        """Refuse what the page does not send; raises `InvalidInput`."""
+        check_question(asked, self.events, self.components)
+
+    async def wake(self) -> None:
+        """Be ready for a question."""
+        await self.queue.wake()
+
+    def awaits(self, session: str) -> bool:
+        """Whether somebody has asked in a session and has not read all answers."""
+        return self.queue.awaits(session)
+
+    def forget(self, session: str) -> None:
+        """Drop what is kept for a session that has read its answers."""
+        self.queue.forget(session)
+
+    def policy(self, html: str, _: Scope) -> str:
+        """The Content-Security-Policy of the page."""
+        return document.policy(html)
 
 
 class Pages:
@@ -80,16 +100,21 @@ class Pages:
         self._gateway = gateway
         self._pages: dict[str, Page] = {}
         self._old: list[Page] = []  # somebody may wait for their answers
+        self._own: dict[str, OwnPage] = {}  # those that runs brought and that are trusted, by model
         self._building = asyncio.Lock()  # Gradio builds into one global context
 
-    async def of(self, model: str) -> Page:
-        """The page of what a served model answers with now.
+    async def of(self, model: str) -> Page | OwnPage:
+        """The page of what a served model answers with now: the one that its run brought if that is trusted.
 
         Raises:
             ModelNotFound: it is not served.
-            NotReady: it is loading, unloaded, or failed to load.
+            NotReady: it is loading, unloaded, or failed to load; or its own page is down.
         """
         page = self._current(model)
+        own = await self._own_page(self._gateway.repository.get(model).bundle)
+        if own is not None:
+            await own.ready()
+            return own
         if page is None:
             async with self._building:
                 self._let_go()
@@ -101,18 +126,22 @@ class Pages:
                     self._pages[model] = page
         return page
 
-    def waiting(self, model: str, session: str) -> Page | None:
+    def waiting(self, now: Page | OwnPage, session: str) -> Page | OwnPage | None:
         """The page, of now or from before, at which a session asked what was not answered yet."""
-        now = self._pages.get(model)
-        pages = [*([now] if now else []), *(old for old in self._old if old.manifest.name == model)]
-        return next((page for page in pages if page.queue.awaits(session)), None)
+        if isinstance(now, OwnPage):
+            return now if now.awaits(session) else None
+        old = (page for page in self._old if page.manifest.name == now.manifest.name)
+        return next((page for page in (now, *old) if page.awaits(session)), None)
 
     async def close(self) -> None:
-        """End the queues."""
+        """End the queues and the processes."""
         for page in (*self._pages.values(), *self._old):
             await page.queue.close()
+        for own in self._own.values():
+            await own.close()
         self._pages.clear()
         self._old.clear()
+        self._own.clear()
 
     def _current(self, model: str) -> Page | None:
         """The page that is still right, if there is one; an older one is set aside."""
@@ -122,10 +151,13 @@ class Pages:
         except (ModelNotFound, NotReady):
             self._set_aside(model)
             raise
-        if page is None or page.shows(served):
+        if page is None or page.manifest is served.manifest:
             return page
-        self._set_aside(model)
-        return None
+        if page.source != _digest(served.manifest):
+            self._set_aside(model)
+            return None
+        self._pages[model] = replace(page, manifest=served.manifest)  # the same version, loaded again
+        return page
 
     def _set_aside(self, model: str) -> None:
         page = self._pages.pop(model, None)
@@ -141,6 +173,21 @@ class Pages:
             except (ModelNotFound, NotReady):
                 self._set_aside(model)
 
+    async def _own_page(self, bundle: Bundle) -> OwnPage | None:
+        """The page that a version brought, with its process; None where there is none, or nobody trusts it."""
+        manifest = bundle.manifest
+        model, version = manifest.name, manifest.version
+        trusted = manifest.demo is not None and self._gateway.settings.trusts_demo(model, version)
+        if not trusted and model not in self._own:
+            return None
+        async with self._building:
+            if model in self._own and not (trusted and self._own[model].version == version):
+                await self._own.pop(model).close()
+            if trusted and model not in self._own:
+                source = await asyncio.to_thread(source_of, bundle)
+                self._own[model] = OwnPage(bundle, source, Client(self._gateway, model))
+            return self._own.get(model)
+
     async def _build(self, model: str) -> Page:
         served = self._gateway.repository.get(model)
         source, client = _digest(served.manifest), Client(self._gateway, model)
@@ -150,7 +197,8 @@ class Pages:
         else:
             blocks = build_page(served.manifest, client, weaknesses(served.bundle))
         events = {number: [_choices(one) for one in event.inputs] for number, event in blocks.fns.items()}
-        app = _mounted(blocks, model)
+        app = mounted(blocks, model)
+        _slim(app, blocks)
         return Page(served.manifest, source, app, events, frozenset(blocks.blocks), QueueRunner(blocks))
 
 
@@ -159,29 +207,13 @@ def _digest(manifest: Manifest) -> str:
     return hashlib.sha256(f"{__version__} {manifest.model_dump_json()}".encode()).hexdigest()
 
 
-def _mounted(blocks: gr.Blocks, model: str) -> FastAPI:
-    outer = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    gr.mount_gradio_app(
-        outer,
-        blocks,
-        path=f"/{model}",
-        theme=theme(),
-        css_paths=[STYLESHEET],
-        footer_links=[],
-        run_history=False,
-        show_error=False,
-        ssr_mode=False,
-        mcp_server=False,
-        enable_monitoring=False,
-        pwa=False,
-        max_file_size=0,
-    )
-    [mounted] = (route.app for route in outer.routes if isinstance(route, Mount) and isinstance(route.app, App))
-    blocks.app = mounted  # in place of one of the three that its blocks made before
-    _keep_needed(mounted.router.routes)
+def _slim(outer: FastAPI, blocks: gr.Blocks) -> None:
+    """Take off a mounted page what no page of ours uses."""
+    [app] = (route.app for route in outer.routes if isinstance(route, Mount) and isinstance(route.app, App))
+    blocks.app = app  # in place of one of the three that its blocks made before
+    _keep_needed(app.router.routes)
     _let_go_of_endpoints()
     forget_visitors(blocks)
-    return outer
 
 
 def _let_go_of_endpoints() -> None:
