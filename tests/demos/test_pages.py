@@ -44,8 +44,12 @@ def button(page: dict[str, Any], event: int) -> int:
     return int(dependency["targets"][0][0])
 
 
-def question(event: int, data: list[str], trigger: int, session: str) -> bytes:
-    return orjson.dumps({"data": data, "fn_index": event, "session_hash": session, "trigger_id": trigger})
+async def ask(
+    client: httpx.AsyncClient, page: dict[str, Any], event: int, data: list[str], session: str
+) -> httpx.Response:
+    """Press the button of an event on a page that is open."""
+    question = {"data": data, "fn_index": event, "session_hash": session, "trigger_id": button(page, event)}
+    return await client.post(JOIN, json=question)
 
 
 async def opened(client: httpx.AsyncClient) -> dict[str, Any]:
@@ -72,13 +76,11 @@ def test_after_a_promotion_the_page_is_new_and_an_older_one_is_told_so(home: Pat
             before = await opened(running.client)
             await move(running.client, 2)
             after = await opened(running.client)
-            press = button(before, ANSWER)
-            refused = await running.client.post(JOIN, content=question(ANSWER, [TEXT], press, "old"))
-            press = button(after, ANSWER)
-            taken = await running.client.post(JOIN, content=question(ANSWER, [TEXT], press, "new"))
+            refused = await ask(running.client, before, ANSWER, [TEXT], "old")
+            taken = await ask(running.client, after, ANSWER, [TEXT], "new")
             [said, *_] = await answered(running.client, "new")
 
-        assert "below 60%" in str(before).replace(" %", "%") or before != after
+        assert before["components"] != after["components"]
         assert refused.status_code == 422
         assert "older than the model that answers now; reload it" in refused.json()["detail"]
         assert taken.status_code == 200
@@ -94,8 +96,7 @@ def test_a_rollback_brings_the_first_page_back_with_whom_it_has_open(home: Path)
             await move(running.client, 2)
             await opened(running.client)
             await move(running.client, 1)
-            press = button(before, SAMPLE)
-            taken = await running.client.post(JOIN, content=question(SAMPLE, [], press, "patient"))
+            taken = await ask(running.client, before, SAMPLE, [], "patient")
             again = await opened(running.client)
 
         assert taken.status_code == 200
@@ -107,8 +108,7 @@ def test_a_rollback_brings_the_first_page_back_with_whom_it_has_open(home: Path)
 def test_what_was_asked_before_a_promotion_is_answered_after_it(home: Path) -> None:
     async def main() -> None:
         async with gateway(home) as running, demos_on(running.app).open():
-            press = button(await opened(running.client), ANSWER)
-            await running.client.post(JOIN, content=question(ANSWER, [TEXT], press, "waits"))
+            await ask(running.client, await opened(running.client), ANSWER, [TEXT], "waits")
             await move(running.client, 2)
             await opened(running.client)
 
