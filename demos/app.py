@@ -6,15 +6,12 @@ Gradio keeps a page's queue in this process's memory: demos run in one process.
 Source: Gradio 6.31 `routes.mount_gradio_app` (which wraps the lifespan that `_Page` runs).
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
@@ -28,10 +25,9 @@ from demos.own_page import OwnPage
 from demos.pages import Page, Pages
 from demos.paths import PAGE, SCRIPT, DemoPath, demo_path
 from serving.auth import SHARE_KEY
-from serving.body import decode_json, json_object
+from serving.body import decode_json
 from serving.root_path import below_root
-from tidegate.bundle import Bundle
-from tidegate.errors import Forbidden, InvalidInput, ItemNotFound, ModelNotFound, PayloadTooLarge, TidegateError
+from tidegate.errors import Forbidden, ItemNotFound, ModelNotFound, PayloadTooLarge, TidegateError
 
 PREFIX = "/demo"
 _SCRIPT_FILE = Path(__file__).with_name("page.js")

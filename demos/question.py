@@ -14,9 +14,7 @@ from tidegate.errors import InvalidInput
 _MAX_SESSION_CHARS = 64
 
 
-def check_question(
-    document: Any, events: Mapping[int, Sequence[frozenset[str] | None]], components: Set[int]
-) -> None:
+def check_question(document: Any, events: Mapping[int, Sequence[frozenset[str] | None]], components: Set[int]) -> None:
     """Refuse what Gradio answers with an error of its own, runs although no page of ours sends it, or logs.
 
     Args:
