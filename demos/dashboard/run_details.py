@@ -150,7 +150,10 @@ def _alerts(tags: Mapping[str, str]) -> list[list[Cell]]:
     model = tags.get("tidegate.data_set", "").rpartition("/")[0]
     numbers = [number for number in tags.get("tidegate.alerts", "").split(",") if number.isdecimal()]
     return [
-        ["alert that asked for it", Link(f"alert {number}", f"/dashboard/models/{model}/drift?{urlencode({'alert': number})}")]
+        [
+            "alert that asked for it",
+            Link(f"alert {number}", f"/dashboard/models/{model}/drift?{urlencode({'alert': number})}"),
+        ]
         for number in numbers
         if model
     ]

@@ -10,7 +10,8 @@ from demos.queueing import QueueRunner
 def page() -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as blocks:
         gr.Textbox()
-    return blocks.queue()
+    blocks.queue()
+    return blocks
 
 
 def test_the_queue_rests_after_the_last_question_and_wakes_with_the_next() -> None:
