@@ -103,12 +103,13 @@ def shown(value: float) -> str:
 def _round_below(value: float) -> float:
     """The next of 1, 2, 5, 10, 20, ... at or below a value."""
     power = 10.0 ** math.floor(math.log10(value))
-    return max(times * power for times in (1, 2, 5) if times * power <= value)
+    # A logarithm of nearly a whole number is rounded to it, and its power is above the value.
+    return max((times * power for times in (1, 2, 5) if times * power <= value), default=power / 2)
 
 
 def _round_above(value: float) -> float:
     power = 10.0 ** math.floor(math.log10(value))
-    return min(times * power for times in (1, 2, 5, 10) if times * power >= value)
+    return min(times * power for times in (1, 2, 5, 10, 20) if times * power >= value)
 
 
 def _round_step(step: float) -> float:

@@ -8,7 +8,8 @@ from demos.queueing import QueueRunner
 
 
 def page() -> gr.Blocks:
-    with gr.Blocks(analytics_enabled=False) as blocks:
+    blocks = gr.Blocks(analytics_enabled=False)
+    with blocks:
         gr.Textbox()
     blocks.queue()
     return blocks
