@@ -14,4 +14,4 @@ def test_a_dozen_demos_are_small_and_two_hundred_visits_leave_nothing(tmp_path: 
 
     assert found.demo_mib < 3
     assert found.growth < 0.05
-    assert found.idle_cpu < 0.02
+    assert found.idle_cpu < 0.05
