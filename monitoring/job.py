@@ -1,9 +1,10 @@
-"""The monitoring job: what serving talks to. Fits `Recorder` and `Monitor` of `tidegate.records`.
+"""The monitoring job: takes records, answers questions. Fits `Recorder` and `Monitor` of `tidegate.records`.
 
-`record` runs on the event loop and returns in microseconds; one thread, the only one that touches whylogs,
-writes what was recorded once a second. `drift` and `feedback` run in route threads: they read and write the
-state database, and first wait until the writer is done with all that was recorded before them.
-Before: serving; after: `writer`, `report`, `relabel`, `webhook`.
+`record` returns in microseconds; one thread, the only one that touches whylogs, writes what was recorded once a second.
+The other calls may come from any thread: they read and write the state database, and `drift` and `feedback` first wait
+until the writer is done with all that was recorded before them. A server has its job in a process of its own (`child`),
+since the interpreter's lock that its work would hold is the one that callers wait for.
+Before: `child`, which speaks with the gateway's `process`; after: `writer`, `report`, `relabel`, `webhook`.
 """
 
 import logging
@@ -50,7 +51,19 @@ MAX_COMMENT_CHARS = 4_000
 
 
 class MonitoringJob:
-    """Records, windows, alerts, feedback; `start` and `stop` once each."""
+    """Records, windows, alerts, feedback; `start` and `stop` once each.
+
+    Args:
+        database: the state database.
+        bundles: whose predictions are recorded.
+        settings: of windows, alerts and the relabel queue.
+        registry: where the metrics live.
+        clock: Unix time in seconds.
+        on_turn: called from the writing thread whenever records were dealt with, and once a second.
+
+    Attributes:
+        metrics: what it counts.
+    """
 
     def __init__(
         self,
@@ -60,6 +73,7 @@ class MonitoringJob:
         registry: CollectorRegistry,
         *,
         clock: Callable[[], float] = time.time,
+        on_turn: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -67,11 +81,12 @@ class MonitoringJob:
         self._bundles = bundles
         self._budget_days = settings.false_alarm_days
         self._double_share = settings.relabel_double_share
-        self._metrics = MonitoringMetrics(registry, clock)
+        self.metrics = MonitoringMetrics(registry, clock)
         self._labels = KnownLabels(bundles)
-        self._writer = Writer(database, References(bundles), settings, self._metrics, clock)
-        self._webhooks = Webhooks(database, settings, self._metrics.webhook_failures.inc, clock)
+        self._writer = Writer(database, References(bundles), settings, self.metrics, clock)
+        self._webhooks = Webhooks(database, settings, self.metrics.webhook_failures.inc, clock)
         self._redact = Redactor.of(settings.redact)
+        self._on_turn = on_turn
         self._intake = Intake()
         # Not daemonic: a daemon would be cut off in the middle of a write. `_run` ends with the main thread.
         self._thread = threading.Thread(target=self._run, name="tidegate-monitoring", daemon=False)
@@ -93,7 +108,7 @@ class MonitoringJob:
     def record(self, records: Sequence[Record]) -> None:
         """Take the records of one request, or drop and count them when the queue is full; never waits."""
         if not self._intake.put(records):
-            self._metrics.dropped.inc(len(records))
+            self.metrics.dropped.inc(len(records))
 
     def disagreed(self, model: str, ids: Sequence[str]) -> None:
         """Remember, for the relabel queue, predictions that two versions answered differently; never waits."""
@@ -226,20 +241,22 @@ class MonitoringJob:
             if not records:
                 self._guarded(self._show_alerts)
                 self._guarded(self._writer.show_depths)
+            self._guarded(self._on_turn)
             if not threading.main_thread().is_alive():
                 self._intake.close()  # nobody called `stop`: finish, so that the process can end
         self._guarded(self._writer.finish)
 
     def _write(self, records: Sequence[Record]) -> None:
         if not self._guarded(lambda: self._tell(self._writer.write(records))):
-            self._metrics.dropped.inc(len(records))
+            self.metrics.dropped.inc(len(records))
         self._intake.done(len(records))
+        self._guarded(self._on_turn)
 
     def _tell(self, changed: Sequence[Alert]) -> None:
         """Log and count alerts that changed; their deliveries are in the database already."""
         for alert in changed:
             if alert.event == "opened" and alert.kind == "drift":
-                self._metrics.alerts.labels(alert.model).inc()
+                self.metrics.alerts.labels(alert.model).inc()
             level = logging.INFO if alert.event == "resolved" else logging.WARNING
             log.log(
                 level, "%s alert %s (%s) %s: %s", *(alert.kind, alert.id, alert.severity, alert.event, alert.message)
@@ -249,9 +266,9 @@ class MonitoringJob:
         """Read how alerts and deliveries stand, which other processes change too."""
         with self._database.connect() as connection:
             for *labels, unresolved in alerts.open_counts(connection):
-                self._metrics.alerts_open.labels(*labels).set(unresolved)
+                self.metrics.alerts_open.labels(*labels).set(unresolved)
             for state, count in deliveries.counts(connection).items():
-                self._metrics.deliveries.labels(state).set(count)
+                self.metrics.deliveries.labels(state).set(count)
 
     def _guarded(self, step: Callable[[], None]) -> bool:
         """Run a step of the loop; whatever it raises is logged, and monitoring goes on with the next one."""

@@ -2,15 +2,22 @@
 
 Workers grow the same windows and read the same queue: of several, the figure that was set last counts. Times are
 told as points, never as ages: one worker cannot keep the age that another shows up to date.
+What the monitor process counts is shown by its gateway: `changes` in the one, `add` in the other. The gateway must not
+import what judges windows, and with it pandas: hence the imports for types alone.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from monitoring.accuracy import Bounds
-from monitoring.drift import FeatureScore
+if TYPE_CHECKING:
+    from monitoring.accuracy import Bounds
+    from monitoring.drift import FeatureScore
+
+Changes = dict[tuple[str, tuple[str, ...]], float]  # metric and values of its labels -> how much more, or what now
 
 _ACCURACY = {
     "estimated_accuracy": "Share of right answers as estimated without labels; NaN: cannot tell.",
@@ -81,22 +88,33 @@ class MonitoringMetrics:
             registry=registry,
             multiprocess_mode="mostrecent",
         )
+        counters = (self.alerts, self.rows, self.dropped, self.webhook_failures)
+        gauges = (self._score, self._threshold, self.alerts_open, self.deliveries, self._grown, self.depth)
+        self._counters = {_name(each): each for each in counters}
+        self._gauges = {_name(each): each for each in (*gauges, *self._accuracy.values())}
+        self._told: Changes = {}
 
-    def scored(self, model: str, features: Iterable[FeatureScore]) -> None:
+    def scored(self, model: str, features: "Iterable[FeatureScore]") -> None:
         """Show a window's scores."""
         for feature in features:
             self._score.labels(model, feature.name).set(feature.score)
             self._threshold.labels(model, feature.name).set(feature.threshold)
 
-    def estimated(self, model: str, estimate: Bounds) -> None:
+    def estimated(self, model: str, estimate: "Bounds") -> None:
         """Show what accuracy is estimated to be; NaN where nobody can tell."""
         self._show_accuracy(model, "estimated_accuracy", estimate)
 
-    def labelled(self, model: str, measured: Bounds) -> None:
+    def labelled(self, model: str, measured: "Bounds") -> None:
         """Show the accuracy that random labels tell; NaN while they are too few."""
         self._show_accuracy(model, "labelled_accuracy", measured)
 
-    def _show_accuracy(self, model: str, name: str, bounds: Bounds) -> None:
+    def _values(self) -> Iterator[tuple[str, tuple[str, ...], float]]:
+        for name, metric in (self._counters | self._gauges).items():
+            for sample in (sample for family in metric.collect() for sample in family.samples):
+                if not sample.name.endswith("_created"):
+                    yield name, tuple(sample.labels.values()), sample.value
+
+    def _show_accuracy(self, model: str, name: str, bounds: "Bounds") -> None:
         known = bounds.trusted
         self._accuracy[name].labels(model).set(bounds.accuracy if known else float("nan"))
         self._accuracy[f"{name}_lower"].labels(model).set(bounds.low if known else float("nan"))
@@ -105,3 +123,35 @@ class MonitoringMetrics:
         """Count rows that reached a profile, and note when."""
         self.rows.labels(model).inc(rows)
         self._grown.labels(model).set(self._clock())
+
+    def changes(self) -> Changes:
+        """What is new since the last call: by how much counters grew, and what gauges show that have moved."""
+        new = {}
+        for name, labels, value in self._values():
+            before = self._told.get((name, labels), 0.0 if name in self._counters else None)
+            if not _same(value, before):
+                self._told[name, labels] = value
+                new[name, labels] = value - (before or 0.0) if name in self._counters else value
+        return new
+
+    def add(self, changes: Changes) -> int:
+        """Show what is new in another process; returns how many predictions it has dealt with, written or not."""
+        dealt_with = 0.0
+        for (name, labels), value in changes.items():
+            if name in self._gauges:
+                gauge = self._gauges[name]
+                (gauge.labels(*labels) if labels else gauge).set(value)
+                continue
+            counter = self._counters[name]
+            (counter.labels(*labels) if labels else counter).inc(value)
+            if counter in (self.rows, self.dropped):
+                dealt_with += value
+        return int(dealt_with)
+
+
+def _name(metric: Counter | Gauge) -> str:
+    return next(iter(metric.describe())).name
+
+
+def _same(value: float, before: float | None) -> bool:
+    return before is not None and (value == before or (math.isnan(value) and math.isnan(before)))

@@ -25,8 +25,8 @@ from demos.guard import ShareGuard
 from demos.meter import ShareMeter
 from demos.relabel_page import mount_relabel_page
 from demos.share import ShareLinks
-from monitoring.job import MonitoringJob
 from monitoring.labels.desk import QueueDesk
+from monitoring.process import MonitorProcess
 from serving.app import create_app
 from serving.auth import check_binding
 from serving.gpu_metrics import GpuCollector
@@ -160,7 +160,7 @@ def serve(
     """
     database = store.open_database(settings.state_url)
     bundles = BundleStore(settings.bundles_dir)
-    job = MonitoringJob(database, bundles, settings, registry)
+    monitor = MonitorProcess(settings, registry, f"monitor-{worker}" if settings.workers > 1 else "monitor")
     loaded = asyncio.Event()
 
     def conclude() -> None:
@@ -178,8 +178,8 @@ def serve(
     app = create_app(
         settings,
         bundles,
-        job if settings.monitoring else NullRecorder(),
-        job,
+        monitor if settings.monitoring else NullRecorder(),
+        monitor,
         registry,
         planner=planner,
         comparisons=comparisons,
@@ -207,7 +207,7 @@ def serve(
         _hold_startup(app, lambda: loaded.is_set() or server.should_exit)
     grpc_port.attach(app, settings)
     try:
-        _serve(server, sockets, job)
+        _serve(server, sockets, monitor)
     finally:
         database.dispose()
         if tracing is not None:
@@ -241,20 +241,20 @@ def _hold_startup(app: Starlette, over: Callable[[], bool]) -> None:
     app.router.lifespan_context = lifespan
 
 
-def _serve(server: uvicorn.Server, sockets: list[socket.socket], job: MonitoringJob) -> None:
+def _serve(server: uvicorn.Server, sockets: list[socket.socket], monitor: MonitorProcess) -> None:
     def leave(*_: object) -> None:
         server.should_exit = True
 
     # For the time before uvicorn listens to signals, and after: it raises the one that stopped it once more when it
-    # has shut down; by then it has done its work, and the monitoring job still has to save its open windows.
+    # has shut down; by then it has done its work, and the monitor process still has to save its open windows.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    job.start()
+    monitor.start()
     try:
         server.run(sockets=sockets)
     finally:
-        job.stop()
+        monitor.stop()
 
 
 def _announce(url: str, bundles: BundleStore, *, asks_for_key: bool) -> None:
