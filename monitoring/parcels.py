@@ -1,6 +1,6 @@
 """Parcels: records as plain tuples, which the monitor process is sent in their place.
 
-A frozen record takes 7 to 10 us to pickle, a tuple of what is in it 1.2 us, and only those arrays are sent that
+A frozen record takes 7 to 10 us to pickle, a tuple of what is in it 1.3 us, and only those arrays are sent that
 monitoring reads. A parcel is small, because the interpreter's lock is held while it is made and callers wait meanwhile.
 Before: `link`, in the gateway; after: `child`, which makes records of them again.
 """
