@@ -3,8 +3,9 @@
 It takes records as they come, answers calls from a few threads, and tells after each turn of the writer, and before
 each answer, what is new in its metrics. When the gateway says so, or is gone, it writes what it has, saves the open
 windows and ends; signals that end a whole group of processes do not reach it, since the gateway still has to hand over
-what is on its way. It steps back for whoever answers callers: nice 10, and as a batch job, so that it wakes on nobody's
-core. Not as SCHED_IDLE: on a machine that is busy for long it would never come to write, and would hold the database.
+what is on its way. Once it is there it steps back for whoever answers callers: nice, and as a batch job, which takes
+nobody's core when it wakes. Not as SCHED_IDLE: on a machine that is busy for long it would never come to write, and
+would stop in the middle of a turn at the database.
 Before: `link`; after: `job`.
 """
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NICE = 10
+NICE = 5  # a third of a core beside one that is busy: writing at full load takes a tenth
 THREADS = 8
 
 
@@ -87,8 +88,9 @@ def attend(pipe: Connection, job: "MonitoringJob", answers: Answers) -> None:
 
 def work(pipe: Connection, settings: Settings) -> None:
     """Be the monitor process."""
-    from monitoring.job import MonitoringJob  # pandas and whylogs, a second and more of work: after stepping back
+    from monitoring.job import MonitoringJob  # pandas and whylogs: a second and more, which nobody should wait for long
 
+    step_back()
     answers = Answers(pipe)
     database = store.open_database(settings.state_url)
     job = MonitoringJob(
@@ -114,7 +116,6 @@ def main() -> int:
     """What `link` starts, with the number of its end of the pipe."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    step_back()
     with Connection(int(sys.argv[1])) as pipe:
         try:
             _, settings, name = pipe.recv()

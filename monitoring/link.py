@@ -9,7 +9,6 @@ Before: `process`; after: `child`. Limits: one thread reads (`attend`); any may 
 import contextlib
 import itertools
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -24,7 +23,7 @@ from tidegate.errors import NotReady
 from tidegate.records import Record
 from tidegate.settings import Settings
 
-SEND_SECONDS = 5.0  # for which a child may leave the pipe full before a question is given up
+SEND_SECONDS = 15.0  # for which a child may leave the pipe full before a question is given up
 ANSWER_SECONDS = 60.0  # the classifier of a drift report takes seconds
 _ENDED = "the monitor process ended before it answered and is started again; ask again in a few seconds"
 
@@ -84,10 +83,6 @@ class Link:
     def end(self, patience: float) -> None:
         """Have the child write what it was sent and end; nothing may be sent after."""
         self._send(("end",), patience=patience)
-
-    def kill(self) -> None:
-        """End the child at once."""
-        self._process.send_signal(signal.SIGKILL)
 
     def attend(self, show: Callable[[Changes], int]) -> tuple[int, int]:
         """Read what the child says until it has ended.
