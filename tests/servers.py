@@ -79,6 +79,20 @@ def environment() -> dict[str, str]:
     return kept | {"TIDEGATE_TUNE": "false", "TIDEGATE_LAME_DUCK_SECONDS": "0"}
 
 
+def monitors_of(parent: int) -> list[int]:
+    """Monitor processes that a process has started and that have not ended."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, stat = (folder / "cmdline").read_bytes(), (folder / "stat").read_text()
+        except OSError:  # it has just ended
+            continue
+        state, of = stat[stat.rindex(")") + 2 :].split()[:2]
+        if b"monitoring.child" in command and int(of) == parent and state != "Z":
+            found.append(int(folder.name))
+    return found
+
+
 def export_python() -> Path:
     """The export environment's interpreter; skips the test where there is none."""
     try:

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests import bundles
-from tests.faults.faults import PREDICT, TEXT, server, until
-from tests.servers import TIDEGATE, environment
+from tests.faults.faults import PREDICT, TEXT, asked_meanwhile, server, until
+from tests.servers import TIDEGATE, environment, monitors_of
 from tidegate.bundle_store import BundleStore
 
 pytestmark = pytest.mark.slow
@@ -77,6 +77,31 @@ def test_a_worker_that_is_killed(tmp_path: Path) -> None:
                 continue
         assert set(statuses) == {200}
         assert len(statuses) >= 35
+
+
+def test_a_monitor_process_that_is_killed(tmp_path: Path) -> None:
+    """Callers notice nothing, another takes its place, and what the dead one had not written is counted."""
+    with server(tmp_path) as started, started.client() as client:
+        with asked_meanwhile(started.url) as asking:
+            for _ in range(2):
+                before = figure(client, "tidegate_monitor_rows_total")
+                until(lambda: figure(client, "tidegate_monitor_rows_total") > before + 20, 60)  # noqa: B023
+                os.kill(monitors_of(started.process.pid)[0], signal.SIGKILL)
+            before = figure(client, "tidegate_monitor_rows_total")
+            until(lambda: figure(client, "tidegate_monitor_rows_total") > before + 20, 60)
+        assert client.get("/models/sentiment/drift").status_code == 200
+        lost = figure(client, "tidegate_monitor_dropped_total")
+    assert set(asking.statuses) == {200}
+    with sqlite3.connect(tmp_path / "state.db") as database:
+        watched = database.execute("select sum(rows) from windows").fetchone()[0]
+    assert len(asking.statuses) <= watched + lost
+    assert sum("the monitor process ended (killed by SIGKILL" in line for line in started.stderr) == 2
+
+
+def figure(client: httpx.Client, name: str) -> float:
+    """A metric's value, summed over its labels."""
+    lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 @pytest.mark.skipif(not FAKETIME, reason="no libfaketime; to run this test: apt-get install faketime")

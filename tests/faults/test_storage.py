@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.faults.faults import PREDICT, TEXT, asked_meanwhile, said, server, until
-from tests.servers import Server, export_python, tidegate
+from tests.servers import Server, export_python, monitors_of, tidegate
 
 pytestmark = pytest.mark.slow
 
@@ -54,18 +54,20 @@ def test_a_locked_database(home: Path, served: Server) -> None:
 def test_a_full_disk(served: Server) -> None:
     """Predictions go on, what monitoring cannot write is counted; feedback is answered 503 until there is room."""
     # A limit on the size of files stands in for the full disk: the kernel refuses the write in the same place.
-    pid = served.process.pid
-    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    pids = [served.process.pid, *monitors_of(served.process.pid)]
+    before = resource.prlimit(pids[0], resource.RLIMIT_FSIZE)
     with served.client() as client:
         assert correct(client).status_code == 201
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
+        for pid in pids:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, before[1]))
         try:
             with asked_meanwhile(served.url) as asking:
                 until(lambda: correct(client).status_code in (503, 404), 20)
                 until(lambda: len(asking.statuses) > 60)
             assert set(asking.statuses) == {200}
         finally:
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+            for pid in pids:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
         until(lambda: correct(client).status_code == 201, 20)
 
 

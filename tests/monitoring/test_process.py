@@ -1,6 +1,5 @@
 """The monitor process, seen from its gateway: order, drops, deaths and ends; every child here is a real one."""
 
-import itertools
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 
 import httpx
 import pytest
@@ -22,7 +20,7 @@ from monitoring.tables import storable
 from tests import bundles
 from tests.monitoring.conftest import House
 from tests.monitoring.test_parcels import STRANGE
-from tests.servers import running
+from tests.servers import monitors_of, running
 from tidegate import store
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import InvalidInput, NotReady, PredictionNotFound, UsageError
@@ -39,21 +37,7 @@ def monitor(house: House) -> Iterator[MonitorProcess]:
     process.start()
     yield process
     process.stop()
-    assert children(os.getpid()) == []
-
-
-def children(parent: int) -> list[int]:
-    """Monitor processes that a process has started and that have not ended."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command, stat = (folder / "cmdline").read_bytes(), (folder / "stat").read_text()
-        except OSError:  # it has just ended
-            continue
-        state, of = stat[stat.rindex(")") + 2 :].split()[:2]
-        if b"monitoring.child" in command and int(of) == parent and state != "Z":
-            found.append(int(folder.name))
-    return found
+    assert monitors_of(os.getpid()) == []
 
 
 def alive(pid: int) -> bool:
@@ -145,8 +129,8 @@ def test_a_killed_child_is_replaced_and_every_record_is_counted_or_counted_as_dr
         recorded += 50
         time.sleep(0.05)
         if turn in (10, 20):
-            eventually(lambda: len(children(os.getpid())) == 1)
-            os.kill(children(os.getpid())[0], signal.SIGKILL)
+            eventually(lambda: len(monitors_of(os.getpid())) == 1)
+            os.kill(monitors_of(os.getpid())[0], signal.SIGKILL)
     eventually(lambda: reported(monitor) + dropped(house) >= recorded)
     kept, in_windows = rows(house)
 
@@ -161,7 +145,7 @@ def test_a_question_to_a_child_that_dies_is_refused_or_answered_by_the_next(
 ) -> None:
     monitor.record(house.usual(100, "q"))
     assert reported(monitor) == 100
-    pid = children(os.getpid())[0]
+    pid = monitors_of(os.getpid())[0]
     os.kill(pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(monitor.drift, "sentiment", 1)
@@ -176,7 +160,7 @@ def test_a_child_that_stands_still_costs_records_and_never_the_caller(house: Hou
     records = house.usual(500, "p")
     monitor.record(records)
     assert reported(monitor) == 500
-    pid = children(os.getpid())[0]
+    pid = monitors_of(os.getpid())[0]
     os.kill(pid, signal.SIGSTOP)
     turns = 2 * MAX_ROWS // 500
     for turn in range(turns):
@@ -221,47 +205,12 @@ def predict(client: httpx.Client, texts: int, seed: int) -> int:
     return client.post("/models/sentiment/predict", json={"inputs": inputs}).status_code
 
 
-def figure(client: httpx.Client, name: str) -> float:
-    lines = client.get("/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
-def test_no_answer_is_lost_when_the_monitor_process_is_killed(home: Path) -> None:
-    over, answered = Event(), []
-
-    def call(client: httpx.Client, caller: int) -> None:
-        for turn in itertools.takewhile(lambda _: not over.is_set(), itertools.count()):
-            answered.append(predict(client, 5, seed=1_000 * caller + turn))
-            time.sleep(0.02)
-
-    def profiled_more(client: httpx.Client) -> None:
-        before = figure(client, "tidegate_monitor_rows_total")
-        eventually(lambda: figure(client, "tidegate_monitor_rows_total") > before + 20)
-
-    with running(["serve"], home) as server, server.client() as client:
-        with ThreadPoolExecutor(4) as pool:
-            for caller in range(4):
-                pool.submit(call, client, caller)
-            try:
-                for _ in range(2):
-                    profiled_more(client)
-                    os.kill(children(server.process.pid)[0], signal.SIGKILL)
-                profiled_more(client)
-            finally:
-                over.set()
-        assert client.get("/models/sentiment/drift").status_code == 200
-        lost = figure(client, "tidegate_monitor_dropped_total")
-    assert set(answered) == {200}
-    assert 5 * len(answered) <= watched(home) + lost
-    assert sum("the monitor process ended (killed by SIGKILL" in line for line in server.stderr) == 2
-
-
 def test_a_killed_gateway_leaves_no_monitor_process_and_what_it_sent_is_written(home: Path) -> None:
     with running(["serve"], home) as server, server.client() as client:
         assert predict(client, 50, seed=1) == 200
         assert client.get("/models/sentiment/drift").json()["windows"][0]["rows"] == 50
         assert predict(client, 30, seed=2) == 200
-        pid = children(server.process.pid)[0]
+        pid = monitors_of(server.process.pid)[0]
         time.sleep(0.5)  # the sender has gathered and sent by then, the child has not written yet, perhaps
         server.process.kill()
         eventually(lambda: not alive(pid))
@@ -272,7 +221,7 @@ def test_a_server_that_is_told_to_end_writes_every_answer_that_it_gave(home: Pat
     with running(["serve"], home) as server, server.client() as client:
         with ThreadPoolExecutor(8) as pool:
             assert set(pool.map(lambda seed: predict(client, 10, seed), range(40))) == {200}
-        pid = children(server.process.pid)[0]
+        pid = monitors_of(server.process.pid)[0]
     assert not alive(pid)
     assert watched(home) == 400
 
@@ -281,7 +230,7 @@ def test_whylogs_lives_in_the_monitor_process_and_not_in_the_gateway(home: Path)
     with running(["serve"], home) as server, server.client() as client:
         assert predict(client, 60, seed=1) == 200
         assert client.get("/models/sentiment/drift").status_code == 200
-        (pid,) = children(server.process.pid)
+        (pid,) = monitors_of(server.process.pid)
         libraries = {each: Path(f"/proc/{each}/maps").read_text() for each in (server.process.pid, pid)}
     assert "whylogs_sketching" in libraries[pid]
     assert "whylogs_sketching" not in libraries[server.process.pid]
