@@ -125,7 +125,7 @@ def test_a_killed_child_is_replaced_and_every_record_is_counted_or_counted_as_dr
 ) -> None:
     recorded = 0
     for turn in range(30):
-        monitor.record(house.usual(50, f"k{turn}"))
+        monitor.record(house.usual(50, f"k{turn}-"))
         recorded += 50
         time.sleep(0.05)
         if turn in (10, 20):
@@ -178,7 +178,7 @@ def test_what_was_recorded_before_the_stop_is_written_by_then(house: House) -> N
     process.start()
     assert reported(process) == 0  # so the child is there
     for turn in range(40):
-        process.record(house.usual(25, str(turn)))
+        process.record(house.usual(25, f"{turn}-"))
     process.stop()
     assert rows(house) == (1_000, 1_000)
     process.record(house.usual(1, "late"))
