@@ -50,7 +50,7 @@ class MonitoringMetrics:
         self.rows = Counter("tidegate_monitor_rows", "Predictions profiled.", ["model"], registry=registry)
         self.dropped = Counter(
             "tidegate_monitor_dropped",
-            "Predictions that monitoring did not see: its queue was full, its process ended, or they could not be written.",
+            "Predictions that monitoring did not see: its queue was full, its process died, or writing failed.",
             registry=registry,
         )
         self.alerts_open = Gauge(
