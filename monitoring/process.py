@@ -24,7 +24,7 @@ from monitoring.metrics import MonitoringMetrics
 from monitoring.parcels import divide
 from monitoring.receivers import receivers_of
 from tidegate.errors import NotReady
-from tidegate.records import AlertState, Record
+from tidegate.records import AlertState, Record, Span
 from tidegate.redaction import Redactor
 from tidegate.settings import Settings
 
@@ -109,6 +109,16 @@ class MonitorProcess:
         report: dict[str, Any] = self._ask("drift", model, version, alert)
         return report
 
+    def data(self, model: str, version: int, window: str) -> dict[str, Any]:
+        """As `MonitoringJob.data`."""
+        report: dict[str, Any] = self._ask("data", model, version, window)
+        return report
+
+    def feature(self, model: str, version: int, feature: str, by: Span, most: int) -> dict[str, Any]:
+        """As `MonitoringJob.feature`."""
+        report: dict[str, Any] = self._ask("feature", model, version, feature, by, most)
+        return report
+
     def texts(self, model: str, ids: Sequence[str]) -> dict[str, str]:
         """As `MonitoringJob.texts`."""
         texts: dict[str, str] = self._ask("texts", model, ids)
@@ -132,6 +142,11 @@ class MonitorProcess:
     def alert(self, alert_id: int) -> dict[str, Any]:
         """As `MonitoringJob.alert`."""
         found: dict[str, Any] = self._ask("alert", alert_id)
+        return found
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """As `MonitoringJob.deliveries`."""
+        found: list[dict[str, Any]] = self._ask("deliveries")
         return found
 
     def acknowledge(self, alert_id: int, by: str, note: str) -> dict[str, Any]:

@@ -91,6 +91,7 @@ def test_metrics_of_the_child_are_those_of_the_gateway(house: House, monitor: Mo
         monitor.record(house.novel(100, str(turn)))
         monitor.drift("sentiment", 1)
     assert monitor.alerts("sentiment", "open")
+    assert monitor.data("sentiment", 1, "last")["features"]
     assert (house.sample("tidegate_drift_alerts_total", model="sentiment") or 0) >= 1
     assert (house.sample("tidegate_drift_score", model="sentiment", feature="unknown_rate") or 0) > 0
     eventually(lambda: house.sample("tidegate_alerts_open", model="sentiment", kind="drift", severity="ticket") == 1)
