@@ -6,11 +6,12 @@ page, which says why, with what its bundles tell. Where a model runs is said of 
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
 
 from demos.dashboard import content
-from demos.dashboard.content import Cell, Figure, Link, Mark, Page, Section, Table
+from demos.dashboard.content import Cell, Figure, Link, Mark, Markup, Page, Section, Table
 from demos.dashboard.models import MODELS
 from demos.dashboard.plots import Dot, dots
 from demos.dashboard.visit import Visit, manifests_of
@@ -33,7 +34,6 @@ _MEASURES = {  # of `GET /models/{m}/traffic`, in the order of interest
     "not_answered": "not answered by it",
     "not_compared": "not compared, for lack of time",
 }
-_OF_TWO = ("compared", "agreement", "confidence_shift", "score_distance", "not_answered", "not_compared")
 _SHARES = ("accuracy", "agreement")
 
 
@@ -50,7 +50,7 @@ async def one_model(visit: Visit) -> Page:
     sections = []
     if state.rollout is not None:
         traffic = await run_in_threadpool(visit.gateway.rollouts.document, model, state.rollout)
-        sections.append(Section("Traffic", [_traffic(traffic)], lead=_verdict(traffic)))
+        sections.append(_traffic(model, traffic))
     if live is not None:
         sections.append(_variants(live, state.served.engine.variant.name if state.served else ""))
     sections.append(Section("Versions", [_versions(manifests, state.aliases, unread)]))
@@ -76,17 +76,19 @@ def _lead(state: ModelState, live: Manifest | None) -> str:
     )
 
 
-def _traffic(traffic: Mapping[str, Any]) -> Table:
-    """A column a version: they are few, and what is said of them is much."""
+def _traffic(model: str, traffic: Mapping[str, Any]) -> Section:
+    """A column a version: they are few, and what is said of them is much. One alone is not counted, so not shown."""
     versions = traffic["versions"]
+    if len(versions) < 2:
+        to_live = Markup(f'<p><a href="../live?{urlencode({"model": model})}">What it is asked now</a></p>')
+        return Section("Traffic", [to_live], "One version answers everybody; a canary or a shadow is compared with it.")
     rows: list[list[Cell]] = [
-        [words, *(_measure(name, version.get(name)) for version in versions)]
-        for name, words in _MEASURES.items()
-        if len(versions) > 1 or name not in _OF_TWO
+        [words, *(_measure(name, version.get(name)) for version in versions)] for name, words in _MEASURES.items()
     ]
     known = [row for row in rows if any(cell is not None for cell in row[1:])]
     columns = ["", *(f"{version['role']}, version {version['version']}" for version in versions)]
-    return Table("traffic", "Who answers whom, since the last change", columns, known)
+    table = Table("traffic", "Who answers whom, since the last change", columns, known)
+    return Section("Traffic", [table], lead=_verdict(traffic))
 
 
 def _measure(name: str, value: Any) -> Cell:

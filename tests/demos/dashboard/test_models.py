@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from demos.dashboard.content import Figure, Mark, Page
+from demos.dashboard.content import Figure, Mark, Markup, Page
 from demos.dashboard.model_overview import one_model
 from demos.dashboard.models import all_models
 from demos.dashboard.visit import NoRuns, Visit
@@ -47,6 +47,15 @@ def test_versions_of_a_rollout_stand_side_by_side(tmp_path: Path) -> None:
     ]
     assert column(page, "versions", "aliases") == ["canary", "champion"]
     assert column(page, "running", "answers as") == ["champion", "canary"]
+
+
+def test_one_version_alone_is_not_said_to_have_had_no_requests(tmp_path: Path) -> None:
+    bundles.sentiment(BundleStore(tmp_path / "bundles"), "news")
+    page = seen(tmp_path, one_model, {"model": "news"})
+    [part] = next(section.parts for section in page.sections if section.heading == "Traffic")
+
+    assert isinstance(part, Markup)
+    assert 'href="../live?model=news"' in part.html
 
 
 def test_what_variants_cost_is_drawn_and_the_one_that_serves_is_filled(tmp_path: Path) -> None:
