@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from demos.dashboard import content, spreads
 from demos.dashboard.content import Cell, Figure, Link, Mark, Markup, Page, Part, Section, Table
 from demos.dashboard.data_figures import title_of
+from demos.dashboard.forms import Select, form
 from demos.dashboard.visit import Visit
 from demos.drift_sections import moment
 from serving.access import Role
@@ -61,16 +62,14 @@ def _lead(alerts: Sequence[Document], model: str) -> str:
 
 
 def _chooser(models: Sequence[str], asked: Mapping[str, str]) -> Markup:
-    selects = "".join(
-        f'<span class="pair"><label for="{name}">{name.capitalize()}</label> <select id="{name}" name="{name}">'
-        f'<option value="">all</option>{_options(values, asked[name])}</select></span> '
-        for name, values in (("model", models), ("state", STATES))
+    choices = {"model": models, "state": STATES}
+    return form(
+        [
+            Select(name, name.capitalize(), {"": "all", **{one: one for one in values}}, asked[name])
+            for name, values in choices.items()
+        ],
+        "Show",
     )
-    return Markup(f'<form method="get" class="choose">{selects}<button>Show</button></form>')
-
-
-def _options(values: Sequence[str], chosen: str) -> str:
-    return "".join(f"<option{' selected' if value == chosen else ''}>{escape(value)}</option>" for value in values)
 
 
 def _timeline(alerts: Sequence[Document]) -> list[Part]:
@@ -147,11 +146,11 @@ def _card(alert: Document, told: Sequence[Document], asked: Mapping[str, str], r
 def _form(alert: Document, asked: Mapping[str, str]) -> str:
     """Acknowledge or resolve, with a note; leads back to the same choice of alerts."""
     query = urlencode({name: value for name, value in asked.items() if value})
-    action, field = f"alerts/{alert['id']}{f'?{query}' if query else ''}", f"note-{alert['id']}"
+    action = f"alerts/{alert['id']}{f'?{query}' if query else ''}"
     acknowledge = '<button name="do" value="acknowledge">Acknowledge</button> ' if alert["state"] == "open" else ""
     return (
-        f'<form method="post" action="{escape(action)}" class="choose"><label for="{field}">Note</label> '
-        f'<input id="{field}" name="note" maxlength="2000" autocomplete="off"> {acknowledge}'
+        f'<form method="post" action="{escape(action)}" class="ask"><label><span>Note</span>'
+        f'<input name="note" maxlength="2000" autocomplete="off"></label> {acknowledge}'
         '<button name="do" value="resolve">Resolve</button></form>'
     )
 

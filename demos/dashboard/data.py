@@ -6,7 +6,6 @@ Limits: tokens are counted in hashed buckets, which cannot be read back, so word
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from demos.dashboard import content, histogram
 from demos.dashboard.content import Cell, Figure, Link, Markup, Number, Page, Part, Section, Table
 from demos.dashboard.data_figures import SPLITS, cell, flag_figure, grid_of, mark, share_figure, spread_figure, title_of
+from demos.dashboard.forms import Select, form
 from demos.dashboard.models import MODELS
 from demos.dashboard.spreads import NAMES
 from demos.dashboard.visit import Visit
@@ -92,19 +92,11 @@ def _lead(report: Document, asked: str) -> str:
 
 
 def _chooser(report: Document, window: str, version: int | None) -> Markup:
-    options = [("last", "the newest window"), ("alert", "the newest open alert")]
-    options += [(str(one["id"]), _window_name(one)) for one in report["windows"]]
-    if window not in {value for value, _ in options}:
-        options.append((window, f"window {window}"))
-    drawn = "".join(
-        f'<option value="{escape(value)}"{" selected" if value == window else ""}>{escape(name)}</option>'
-        for value, name in options
-    )
-    kept = "" if version is None else f'<input type="hidden" name="version" value="{version}">'
-    return Markup(
-        f'<form method="get" class="choose">{kept}<label for="window">Live rows of</label> '
-        f'<select id="window" name="window">{drawn}</select> <button>Show</button></form>'
-    )
+    options = {"last": "the newest window", "alert": "the newest open alert"}
+    options |= {str(one["id"]): _window_name(one) for one in report["windows"]}
+    options.setdefault(window, f"window {window}")
+    kept = [] if version is None else [("version", str(version))]
+    return form([Select("window", "Live rows of", options, window)], "Show", kept=kept)
 
 
 def _window_name(window: Document) -> str:

@@ -6,7 +6,6 @@ Before: `Monitor.feature`; after: `page`.
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any, cast, get_args
 from urllib.parse import quote
 
@@ -25,6 +24,7 @@ from demos.dashboard.data_figures import (
     title_of,
     verdict,
 )
+from demos.dashboard.forms import Select, form
 from demos.dashboard.plots import Series, lines
 from demos.dashboard.spreads import NAMES, Group, Spread
 from demos.dashboard.visit import Visit
@@ -122,17 +122,11 @@ def _trend(report: Document, by: str, most: int, version: int | None) -> list[Pa
 
 
 def _chooser(by: str, most: int, version: int | None) -> Markup:
-    kept = "" if version is None else f'<input type="hidden" name="version" value="{version}">'
-    return Markup(
-        f'<form method="get" class="choose">{kept}<span class="pair"><label for="by">A point for each</label> '
-        f'<select id="by" name="by">{_options(_SPANS, by)}</select></span> <span class="pair">'
-        '<label for="windows">the newest</label> '
-        f'<select id="windows" name="windows">{_options(_COUNTS, most)}</select></span> <button>Show</button></form>'
-    )
-
-
-def _options(values: Sequence[object], chosen: object) -> str:
-    return "".join(f"<option{' selected' if value == chosen else ''}>{escape(str(value))}</option>" for value in values)
+    spans = {span: span for span in _SPANS}
+    counts = {str(count): str(count) for count in _COUNTS}
+    kept = [] if version is None else [("version", str(version))]
+    asked = [Select("by", "A point for each", spans, by), Select("windows", "The newest", counts, str(most))]
+    return form(asked, "Show", kept=kept)
 
 
 def _values(feature: Document, points: Sequence[Document], by: str) -> list[Figure]:

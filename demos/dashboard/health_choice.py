@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from demos.dashboard.content import Markup, Section, text
+from demos.dashboard.forms import Select, form
 from tidegate.bundle import Manifest
 from tidegate.health import VariantHealth
 
@@ -22,19 +23,18 @@ def choice(manifest: Manifest, variant: str, versions: Sequence[int], against: s
         against: what it is held against; empty for nothing.
     """
     newest = list(reversed(versions))
-    others = [(str(number), f"version {number}") for number in newest if number != manifest.version]
-    own = [
-        (f"{manifest.version}/{each.name}", f"this version, {each.name}")
+    own = {
+        f"{manifest.version}/{each.name}": f"this version, {each.name}"
         for each in manifest.variants
         if each.name != variant
-    ]
-    asked = [(against, against)] if against and against not in dict(others + own) else []
+    }
+    others = {str(number): f"version {number}" for number in newest if number != manifest.version}
     fields = (
-        _select("version", "Version", [(str(number), str(number)) for number in newest], str(manifest.version)),
-        _select("variant", "Variant", [(each.name, each.name) for each in manifest.variants], variant),
-        _select("against", "Side by side with", [("", "nothing"), *own, *others, *asked], against),
+        Select("version", "Version", {str(number): str(number) for number in newest}, str(manifest.version)),
+        Select("variant", "Variant", {each.name: each.name for each in manifest.variants}, variant),
+        Select("against", "Side by side with", {"": "nothing"} | own | others, against),
     )
-    return Section("", [Markup(f'<form method="get" class="ask">{"".join(fields)}<button>Show</button></form>')])
+    return Section("", [form(fields, "Show")])
 
 
 def slider(at: float, kept: Iterable[tuple[str, str]]) -> Markup:
@@ -54,11 +54,3 @@ def counts(variant: VariantHealth) -> Markup:
     """The counts that the slider reckons with: data, which no browser runs."""
     document = {"rows": variant.rows, "cuts": variant.cuts, "reached": variant.reached, "right": variant.right}
     return Markup(f'<script type="application/json" id="counts">{json.dumps(document)}</script>')
-
-
-def _select(name: str, label: str, options: Sequence[tuple[str, str]], chosen: str) -> str:
-    items = "".join(
-        f'<option value="{text(value)}"{" selected" if value == chosen else ""}>{text(shown)}</option>'
-        for value, shown in options
-    )
-    return f'<label><span>{label}</span><select name="{name}">{items}</select></label>'

@@ -1,5 +1,5 @@
-// The theme switch of every page of the dashboard. Without a script the page follows the browser; `theme.js` has set
-// what was chosen before the page was painted.
+// The theme switch of every page of the dashboard, and the reload of those that wait. Without a script the page follows
+// the browser; `theme.js` has set what was chosen before the page was painted.
 
 const THEMES = ["", "light", "dark"]; // "" follows the browser
 const NAMES = { "": "as the browser", light: "light", dark: "dark" };
@@ -29,3 +29,7 @@ button.addEventListener("click", () => {
     // shown for this page alone
   }
 });
+
+// A page that says only "wait" loads itself again.
+const wait = document.querySelector('meta[name="reload"]');
+if (wait) setTimeout(() => location.reload(), Number(wait.content) * 1_000);

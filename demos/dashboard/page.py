@@ -53,6 +53,8 @@ _FRAME = """<!doctype html>
 </body></html>
 """
 # Without a script the page is loaded anew; with one it is followed.
+# With a script, it reloads the page: a refresh that nobody can stop is a fault to those who hear pages slowly.
+_RELOAD = '<noscript><meta http-equiv="refresh" content="{seconds}"></noscript><meta name="reload" content="{seconds}">'
 _LIVE = """<noscript><meta http-equiv="refresh" content="15"></noscript>
 <script src="{root}/dashboard/live.js" type="module"></script>"""
 
@@ -70,7 +72,7 @@ def render(page: Page, path: str, query: Sequence[tuple[str, str]] = (), root: s
         title=escape(page.title),
         lead=escape(page.lead),
         root=escape(root),
-        reload=f'<meta http-equiv="refresh" content="{page.reload_seconds}">' if page.reload_seconds else "",
+        reload=_RELOAD.format(seconds=page.reload_seconds) if page.reload_seconds else "",
         live=_LIVE.format(root=escape(root)) if page.live else "",
         scripts="".join(
             f'<script src="{escape(root)}/dashboard/{escape(name)}" type="module"></script>' for name in page.scripts

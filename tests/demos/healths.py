@@ -40,14 +40,21 @@ def health(
     return health_of(yard, [encoded(text) for text in texts], {"fp32": scores})
 
 
-def published(store: BundleStore, like: Bundle, found: Health, *, post: Postprocessing | None = None) -> Bundle:
-    """The next version of a bundle, with its health and the results of two behavioural tests."""
+def published(
+    store: BundleStore, like: Bundle, found: Health, *, post: Postprocessing | None = None, run_id: str = ""
+) -> Bundle:
+    """The next version of a bundle, made of that run, with its health and the results of two behavioural tests."""
     with store.staging(like.manifest.name) as folder:
         for name in like.manifest.files:
             (folder / name).write_bytes(like.file(name).read_bytes())
         write_health(found, folder)
         write_report(_report(), folder)
-        told = {"health": FILE, "behaviour": BEHAVIOUR, "postprocessing": post or like.manifest.postprocessing}
+        told = {
+            "health": FILE,
+            "behaviour": BEHAVIOUR,
+            "postprocessing": post or like.manifest.postprocessing,
+            "lineage": like.manifest.lineage.model_copy(update={"run_id": run_id}),
+        }
         return store.publish(
             like.manifest.name,
             folder,

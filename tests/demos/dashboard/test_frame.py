@@ -103,7 +103,9 @@ def test_an_empty_table_says_what_would_fill_it() -> None:
 
 
 def test_a_page_that_waits_loads_itself_again_without_a_script() -> None:
-    assert '<meta http-equiv="refresh" content="2">' in render(page(reload_seconds=2), "/dashboard")
+    assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in render(
+        page(reload_seconds=2), "/dashboard"
+    )
     assert "refresh" not in render(page(), "/dashboard")
 
 
