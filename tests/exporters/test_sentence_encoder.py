@@ -80,8 +80,8 @@ def test_the_reference_of_an_encoder_gets_its_vectors_and_neither_truths_nor_per
     vectors: list[Any] = []
 
     def build(*arguments: Any) -> None:
-        labels, _, evaluation, truths, perturbed, _ = arguments
-        assert (list(labels), list(truths), list(perturbed)) == ([], [], [])
+        labels, _, evaluation, truths, perturbed, _, training_labels = arguments
+        assert [list(each) for each in (labels, truths, perturbed, training_labels)] == [[], [], [], []]
         vectors.extend(record.embedding for record in evaluation)
         build_reference(*arguments)
 
