@@ -18,6 +18,7 @@ from serving.opening import Opened, Opener, OpeningFailed
 from serving.rollout import Rollout
 from serving.rollout_metrics import RolloutMetrics
 from serving.rollouts import Rollouts
+from serving.store_watch import StoreWatch
 from tidegate.aliases import ALIASES, CHAMPION, Alias, Aliases
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import BundleNotFound, TidegateError
@@ -65,6 +66,7 @@ class Follower:
         self.states: dict[str, ModelState] = {}
         self.live: dict[str, dict[int, Opened]] = {}
         self._bundles = bundles
+        self._watch = StoreWatch(bundles)
         self._opener = opener
         self._rollouts = rollouts
         self._metrics = metrics
@@ -160,10 +162,11 @@ class Follower:
                 log.exception("cannot look at the bundle store; what is served stays")
 
     async def _look(self) -> None:
-        names = await asyncio.to_thread(self._bundles.names)
-        for name in dict.fromkeys([*names, *self.states]):
+        for name, mark in (await asyncio.to_thread(self._watch.changed, tuple(self.states))).items():
             await self.follow(name)
-            self.show()
+            self._watch.remember(name, mark if name in self._seen else None)  # else it could not be read
+        self.show()
+        for name in list(self.states):
             await self._mend(name)
             state = self.states.get(name)
             if state is not None and state.rollout is not None:
@@ -172,6 +175,8 @@ class Follower:
 
     async def _mend(self, name: str) -> None:
         """Open every version anew that has stopped answering; callers of the old one are told at once."""
+        if not any(opened.served.stuck for opened in self.live.get(name, {}).values()):
+            return
         async with self._changing:
             live = self.live.get(name, {})
             stuck = {version: opened for version, opened in live.items() if opened.served.stuck}

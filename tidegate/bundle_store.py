@@ -32,9 +32,13 @@ class BundleStore:
 
     def names(self) -> list[str]:
         """Models that have at least one published version."""
+        return [name for name in self.folders() if self.versions(name)]
+
+    def folders(self) -> list[str]:
+        """Models that have a folder, whether a version was published in it yet or not."""
         if not self.root.is_dir():
             return []
-        return sorted(d.name for d in self.root.iterdir() if _NAME.fullmatch(d.name) and self.versions(d.name))
+        return sorted(d.name for d in self.root.iterdir() if _NAME.fullmatch(d.name))
 
     def versions(self, name: str) -> list[int]:
         """Published versions of a model, oldest first."""
