@@ -13,12 +13,11 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from exporters.texts import Row
 from exporters.verify import Yardstick, yardstick
-from tidegate.bundle import Bundle, Manifest, first_fault
-from tidegate.errors import BundleCorrupt
+from tidegate.bundle import Bundle, Manifest, read_document
 
 FILE = "verification.json"
 # The 99 % gate still tells 1 disagreement in 100 from 1 in 170, and a MiniLM answers them in about 2 s on a core.
@@ -87,14 +86,7 @@ def read(bundle: Bundle) -> Verification | None:
     Raises:
         BundleCorrupt: the file does not hold what it should.
     """
-    if bundle.manifest.verification is None:
-        return None
-    file = bundle.file(bundle.manifest.verification)
-    try:
-        return Verification.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        fault = first_fault(error) if isinstance(error, ValidationError) else str(error)
-        raise BundleCorrupt(f"{file} is no verification set: {fault}; export the bundle again") from None
+    return read_document(bundle, bundle.manifest.verification, Verification, "verification set")
 
 
 def _interleaved(labels: Sequence[str], seed: int) -> list[int]:

@@ -7,11 +7,10 @@ whoever gets the bundle can read them.
 
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from tidegate.behaviour import Part
-from tidegate.bundle import Bundle, first_fault
-from tidegate.errors import BundleCorrupt
+from tidegate.bundle import Bundle, read_document
 
 FILE = "behaviour.json"
 MOST_SHOWN = 5
@@ -83,11 +82,4 @@ def read_report(bundle: Bundle) -> Report | None:
     Raises:
         BundleCorrupt: the file does not hold what it should.
     """
-    if bundle.manifest.behaviour is None:
-        return None
-    file = bundle.file(bundle.manifest.behaviour)
-    try:
-        return Report.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        fault = first_fault(error) if isinstance(error, ValidationError) else str(error)
-        raise BundleCorrupt(f"{file} is no report of behavioural tests: {fault}; export the bundle again") from None
+    return read_document(bundle, bundle.manifest.behaviour, Report, "report of behavioural tests")

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -24,6 +24,7 @@ SCHEMA_VERSION: Final = 1
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Task = Literal["text-classification", "embedding"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Document = TypeVar("Document", bound=BaseModel)
 
 
 class Part(BaseModel):
@@ -230,6 +231,22 @@ def load_bundle(path: Path) -> Bundle:
     for name, entry in manifest.files.items():
         _verify_file(path, name, entry)
     return Bundle(path, manifest)
+
+
+def read_document(bundle: Bundle, name: str | None, schema: type[Document], what: str) -> Document | None:
+    """A JSON file of a bundle; None where the manifest names none, as in bundles of before there was such a file.
+
+    Raises:
+        BundleCorrupt: the file is no such thing; `what` names it in the message.
+    """
+    if name is None:
+        return None
+    file = bundle.file(name)
+    try:
+        return schema.model_validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        fault = first_fault(error) if isinstance(error, ValidationError) else str(error)
+        raise BundleCorrupt(f"{file} is no {what}: {fault}; export the bundle again") from None
 
 
 def digest(path: Path) -> str:

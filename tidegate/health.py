@@ -14,10 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from tidegate.bundle import Bundle, Part, Sha256, first_fault
-from tidegate.errors import BundleCorrupt
+from tidegate.bundle import Bundle, Part, Sha256, read_document
 from tidegate.intervals import difference, wilson
 
 FILE = "health.json"
@@ -196,14 +195,7 @@ def read_health(bundle: Bundle) -> Health | None:
     Raises:
         BundleCorrupt: the file does not hold what it should.
     """
-    if bundle.manifest.health is None:
-        return None
-    file = bundle.file(bundle.manifest.health)
-    try:
-        return Health.model_validate_json(file.read_bytes())
-    except (OSError, ValidationError) as error:
-        fault = first_fault(error) if isinstance(error, ValidationError) else str(error)
-        raise BundleCorrupt(f"{file} does not tell a model's health: {fault}; export the bundle again") from None
+    return read_document(bundle, bundle.manifest.health, Health, "account of a model's health")
 
 
 def _share(count: int, rows: int) -> Share:
