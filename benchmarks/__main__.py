@@ -46,7 +46,7 @@ app.add_typer(loop.app, name="loop")
 
 Work = Annotated[Path, typer.Option(help="Work folder, made by `prepare`.")]
 Environments = Annotated[Path, typer.Option(help="Where each peer's environment is made.")]
-Chosen = Annotated[str, typer.Option("--peers", help="Names, separated by commas. [default: all]", show_default=False)]
+Chosen = Annotated[str, typer.Option("--peers", help="Names, separated by commas.", show_default="all")]
 Repeats = Annotated[int, typer.Option(min=1, help="Turns of each side; a claim needs at least 3.")]
 Seconds = Annotated[int, typer.Option(min=1, help="Length of one turn under load.")]
 Out = Annotated[Path, typer.Option(help="Results file; other parts of it stay.")]

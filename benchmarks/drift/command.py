@@ -24,12 +24,8 @@ app = typer.Typer(no_args_is_help=True, help="Drift alarms: false ones, and how 
 Work = Annotated[Path, typer.Option(help="Work folder.")]
 Environments = Annotated[Path, typer.Option(help="Where the rivals' environments are made.")]
 Out = Annotated[Path, typer.Option(help="Results file; other parts of it stay.")]
-Chosen = Annotated[
-    str, typer.Option("--cases", help="DATA/MODEL, separated by commas. [default: all]", show_default=False)
-]
-Against = Annotated[
-    str, typer.Option("--rivals", help="Names, separated by commas. [default: all]", show_default=False)
-]
+Chosen = Annotated[str, typer.Option("--cases", help="DATA/MODEL, separated by commas.", show_default="all")]
+Against = Annotated[str, typer.Option("--rivals", help="Names, separated by commas.", show_default="all")]
 Quick = Annotated[bool, typer.Option("--quick", help="A few splits and windows: does it run, not what it finds.")]
 
 REPLAYED = (

@@ -26,7 +26,7 @@ from tidegate.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Labels that choosing saves, estimates from them, wrong labels.")
 
-Data = Annotated[Path | None, typer.Option(help="CSV with columns text and label. [default: the shared data]")]
+Data = Annotated[Path | None, typer.Option(help="CSV with columns text and label.", show_default="the shared data")]
 Models = Annotated[str, typer.Option("--models", help="minilm, tfidf or both, separated by commas.")]
 Quick = Annotated[bool, typer.Option("--quick", help="One seed, ten simulations: does it run, not what it finds.")]
 Work = Annotated[Path, typer.Option(help="Work folder.")]

@@ -6,16 +6,42 @@ document alone on stdout. Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a 
 """
 
 import sys
+from typing import Any
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
+from typer.core import TyperGroup
 
 from tidegate import __version__
 from tidegate.cli import console
 from tidegate.errors import TidegateError
 
+# What `--help` shows: a model's life, from nothing to its next version. Imports have an order of their own.
+PANELS = {
+    "Begin": ("quickstart", "up", "doctor"),
+    "From a run to a bundle": ("runs", "export", "behaviour", "tune", "bundles"),
+    "Serve": ("serve", "share", "keys", "loadtest"),
+    "Watch": ("drift", "alerts", "monitor"),
+    "Labels, and the next version": ("relabel", "labels", "retrain", "retrainings", "loop"),
+}
+
+
+class _InPanels(TyperGroup):
+    """The commands of `PANELS`, in that order."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        commands, self.commands = self.commands, {}
+        for panel, names in PANELS.items():
+            for name in names:
+                command: Any = commands[name]  # a command or a group of Typer's; both have a panel
+                command.rich_help_panel = panel
+                self.commands[name] = command
+
+
 app = typer.Typer(
     name="tidegate",
+    cls=_InPanels,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,7 +74,7 @@ def main() -> None:
         sys.exit(0)
 
 
-# Commands register themselves on `app`, in the order in which --help lists them.
+# Commands register themselves on `app`.
 from tidegate.cli import quickstart, serve, export, runs, tune, bundles, behaviour, share, keys  # noqa: E402, F401, I001
 from tidegate.cli import drift, alerts, backfill, monitor, decisions, labels, retrain, loop  # noqa: E402, F401
 from tidegate.cli import loadtest, doctor  # noqa: E402, F401

@@ -25,13 +25,14 @@ app.add_typer(alerts, name="alerts")
 
 State = Literal["open", "acknowledged", "resolved"]
 DeliveryState = Literal["new", "pending", "delivered", "dead"]
+AlertId = Annotated[int, typer.Argument(metavar="ALERT", help="Its number, as `tidegate alerts list` shows it.")]
 Note = Annotated[str, typer.Option(help="What there is to say about it; its receivers are told.")]
 
 
 @alerts.command("list")
 def list_alerts(
-    state: Annotated[State | None, typer.Option(help="Those in one state. [default: all]", show_default=False)] = None,
-    model: Annotated[str | None, typer.Option(help="Those of one model. [default: all]", show_default=False)] = None,
+    state: Annotated[State | None, typer.Option(help="Those in one state.", show_default="all")] = None,
+    model: Annotated[str | None, typer.Option(help="Those of one model.", show_default="all")] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -50,7 +51,7 @@ def list_alerts(
 
 
 @alerts.command("show")
-def show(alert_id: int, as_json: AsJson = False, home: Home = None) -> None:
+def show(alert_id: AlertId, as_json: AsJson = False, home: Home = None) -> None:
     """One alert: what was found, when, and what became of it."""
     from monitoring.alerts import find
 
@@ -67,8 +68,8 @@ def show(alert_id: int, as_json: AsJson = False, home: Home = None) -> None:
         console.table("features at fault, worst first", ["feature", "score", "threshold"], rows)
 
 
-@alerts.command("ack")
-def acknowledge(alert_id: int, note: Note = "", home: Home = None) -> None:
+@alerts.command("ack", epilog="Example: tidegate alerts ack 3 --note 'new supplier, expected'")
+def acknowledge(alert_id: AlertId, note: Note = "", home: Home = None) -> None:
     """Say that somebody looks at an alert; what goes on is told again after `alert_cooldown_seconds`."""
     from monitoring.alerts import acknowledge
 
@@ -77,7 +78,7 @@ def acknowledge(alert_id: int, note: Note = "", home: Home = None) -> None:
 
 
 @alerts.command("resolve")
-def resolve(alert_id: int, note: Note = "", home: Home = None) -> None:
+def resolve(alert_id: AlertId, note: Note = "", home: Home = None) -> None:
     """Say that an alert is over; what goes on opens a new one after `alert_cooldown_seconds`."""
     from monitoring.alerts import resolve
 
@@ -87,9 +88,7 @@ def resolve(alert_id: int, note: Note = "", home: Home = None) -> None:
 
 @alerts.command("deliveries")
 def list_deliveries(
-    state: Annotated[
-        DeliveryState | None, typer.Option(help="Those in one state. [default: all]", show_default=False)
-    ] = None,
+    state: Annotated[DeliveryState | None, typer.Option(help="Those in one state.", show_default="all")] = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -112,7 +111,7 @@ def list_deliveries(
 
 @alerts.command("retry")
 def retry(
-    delivery_id: Annotated[int | None, typer.Argument(help="a dead delivery", show_default=False)] = None,
+    delivery_id: Annotated[int | None, typer.Argument(metavar="[DELIVERY]", help="The number of a dead one.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every dead delivery.")] = False,
     home: Home = None,
 ) -> None:

@@ -32,17 +32,17 @@ if TYPE_CHECKING:  # they load pandas and onnxruntime, which `--help` need not w
 _SHOWN_FEATURES = 3
 
 
-@app.command("monitor")
+@app.command("monitor", epilog="Example: tidegate monitor --backfill june.csv --model sentiment --time-column sent_at")
 def monitor(
     backfill: Annotated[Path, typer.Option(help="Past inputs: CSV, JSON lines or Parquet.")],
-    model: Annotated[str | None, typer.Option(help="Texts for this model, which answers them.")] = None,
-    reference: Annotated[Path | None, typer.Option(help="Columns, and this table says what is usual.")] = None,
-    window_rows: Annotated[
-        int | None, typer.Option(min=50, help="Rows of a window. [default: as set]", show_default=False)
+    model: Annotated[str | None, typer.Option(help="The file holds texts, which this model answers.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="The file holds columns; this table says what is usual.")
     ] = None,
+    window_rows: Annotated[int | None, typer.Option(min=50, help="Rows of a window.", show_default="as set")] = None,
     text_column: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     time_column: Annotated[
-        str | None, typer.Option(help="Column of the times: Unix seconds or ISO 8601. [default: none]")
+        str | None, typer.Option(help="Column of the times: Unix seconds or ISO 8601.", show_default="none")
     ] = None,
     record: Annotated[
         bool, typer.Option("--record", help="Keep windows and alerts in the state database, with their own times.")

@@ -11,7 +11,7 @@ import typer
 
 from tidegate.aliases import CHAMPION
 from tidegate.cli import app, console
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AsJson, Home, Model, Version
 from tidegate.errors import GateRefused, UsageError
 from tidegate.settings import Settings
 
@@ -22,16 +22,14 @@ if TYPE_CHECKING:  # pydantic models, which `--help` need not wait for
 behaviour = typer.Typer(no_args_is_help=True, help="Tests of what a model must and must not do.")
 app.add_typer(behaviour, name="behaviour")
 
-Version = Annotated[str, typer.Option(help="Version number or alias.")]
-
 
 @behaviour.command("run")
 def run(
-    model: str,
+    model: Model,
     version: Version = CHAMPION,
     suite: Annotated[
         Path | None,
-        typer.Option(help="This file alone. [default: built-in suites and the kept file]", show_default=False),
+        typer.Option(help="This file alone.", show_default="built-in suites and the kept file"),
     ] = None,
     as_json: AsJson = False,
     home: Home = None,
@@ -62,7 +60,7 @@ def run(
 
 
 @behaviour.command("show")
-def show(model: str, version: Version = CHAMPION, as_json: AsJson = False, home: Home = None) -> None:
+def show(model: Model, version: Version = CHAMPION, as_json: AsJson = False, home: Home = None) -> None:
     """What a version's tests came to when it was exported."""
     from tidegate.behaviour_report import read_report
 
@@ -79,9 +77,9 @@ def show(model: str, version: Version = CHAMPION, as_json: AsJson = False, home:
     show_report(f"{model}/{bundle.manifest.version}", report)
 
 
-@behaviour.command("add")
+@behaviour.command("add", epilog="Example: tidegate behaviour add sentiment --text 'not bad at all' --label positive")
 def add(
-    model: str,
+    model: Model,
     text: Annotated[str, typer.Option(help="What was answered wrongly.")],
     label: Annotated[str, typer.Option(help="The right label.")],
     note: Annotated[str, typer.Option(help="Why, for whoever reads the file.")] = "",
@@ -98,7 +96,7 @@ def add(
 
 
 @behaviour.command("init")
-def init(model: str, home: Home = None) -> None:
+def init(model: Model, home: Home = None) -> None:
     """Write a file with commented examples to begin with."""
     from tidegate.behaviour_file import start
 

@@ -9,7 +9,7 @@ from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.behaviour import show_published
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AsJson, Home, Model, Percent
 from tidegate.errors import BundleCorrupt
 from tidegate.settings import Settings
 
@@ -18,7 +18,7 @@ app.add_typer(bundles, name="bundles")
 
 _FOLLOWED = "running servers follow once the version is loaded there"
 
-Version = Annotated[str, typer.Argument(help="Version number or alias.")]
+VersionArgument = Annotated[str, typer.Argument(metavar="[VERSION]", help="Version number or alias.")]
 
 
 @bundles.command("list")
@@ -40,7 +40,7 @@ def list_bundles(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @bundles.command("show")
-def show(name: str, version: Version = CHAMPION, home: Home = None) -> None:
+def show(name: Model, version: VersionArgument = CHAMPION, home: Home = None) -> None:
     """The whole manifest of a version (number or alias) as JSON; beside it, its behavioural tests and its own page."""
     settings = Settings.load(home=home)
     bundle = BundleStore(settings.bundles_dir).load(name, version)
@@ -51,23 +51,20 @@ def show(name: str, version: Version = CHAMPION, home: Home = None) -> None:
 
 
 @bundles.command("verify")
-def verify(name: str, version: Version = CHAMPION, home: Home = None) -> None:
+def verify(name: Model, version: VersionArgument = CHAMPION, home: Home = None) -> None:
     """Check every byte of a version against its manifest."""
     bundle = _store(home).load(name, version)
     console.say(f"{name}/{bundle.manifest.version}: {len(bundle.manifest.files) + 1} files are what was published")
 
 
-@bundles.command("alias")
+@bundles.command("alias", epilog="Example: tidegate bundles alias sentiment canary 4 --percent 20")
 def alias(
-    name: str,
-    alias: str = typer.Argument(help=f"one of: {', '.join(ALIASES)}"),
-    version: str = typer.Argument(help="version number, or another alias; `none` takes a canary or shadow away"),
-    percent: Annotated[
-        float | None,
-        typer.Option(
-            min=0, max=100, help="Share of the callers that the canary answers. [default: 10]", show_default=False
-        ),
-    ] = None,
+    name: Model,
+    alias: Annotated[str, typer.Argument(help=f"One of: {', '.join(ALIASES)}.")],
+    version: Annotated[
+        str, typer.Argument(help="Version number, or another alias; `none` takes a canary or shadow away.")
+    ],
+    percent: Percent = None,
     home: Home = None,
 ) -> None:
     """Point an alias at a version; running servers follow within seconds, and drop no request."""
@@ -81,15 +78,15 @@ def alias(
     console.say(f"{name}: {alias} -> {number}{share}; {_FOLLOWED}")
 
 
-@bundles.command("rollback")
-def rollback(name: str, home: Home = None) -> None:
+@bundles.command("rollback", epilog="Example: tidegate bundles rollback sentiment")
+def rollback(name: Model, home: Home = None) -> None:
     """Point the champion at the one before it."""
     current, earlier = _store(home).rollback(name)
     console.say(f"{name}: champion {current} -> {earlier}; {_FOLLOWED}")
 
 
 @bundles.command("remove")
-def remove(name: str, version: int, home: Home = None) -> None:
+def remove(name: Model, version: Annotated[int, typer.Argument(help="Version number.")], home: Home = None) -> None:
     """Delete a version that no alias points at."""
     _store(home).remove(name, version)
     console.say(f"removed {name}/{version}")

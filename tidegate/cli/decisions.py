@@ -13,10 +13,10 @@ from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
-_Item = Annotated[str, typer.Argument(help="its id, or how that begins")]
+_Item = Annotated[str, typer.Argument(help="Its id, or how that begins.")]
 
 
-@relabel.command("decide")
+@relabel.command("decide", epilog="Example: tidegate relabel decide 5f2c81aa --label negative")
 def decide(
     item: _Item,
     label: Annotated[str | None, typer.Option("--label", help="What it is.")] = None,
@@ -35,7 +35,7 @@ def decide(
     console.say(f"item {item_id[:8]} is {'no case for these labels' if none else label}; {_shown(state)}")
 
 
-@relabel.command("gold")
+@relabel.command("gold", epilog="Example: tidegate relabel gold 5f2c81aa --label negative")
 def gold(
     item: _Item,
     label: Annotated[str | None, typer.Option("--label", help="What is right.")] = None,

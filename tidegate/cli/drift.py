@@ -12,7 +12,7 @@ import typer
 from tidegate.aliases import CHAMPION
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AsJson, Home, Model, Version
 from tidegate.cli.state import state_database
 from tidegate.settings import Settings
 
@@ -20,10 +20,10 @@ _BAR_CHARS = 16  # half of it is the threshold
 _TREND_WINDOWS = 20
 
 
-@app.command("drift")
+@app.command("drift", epilog="Example: tidegate drift sentiment --alert 3")
 def drift(
-    model: str,
-    version: Annotated[str, typer.Option(help="Version number or alias.")] = CHAMPION,
+    model: Model,
+    version: Version = CHAMPION,
     alert: Annotated[
         int | None, typer.Option(help="An alert's number: explain what raised it, which may take seconds.")
     ] = None,

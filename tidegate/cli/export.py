@@ -16,12 +16,22 @@ from tidegate.bundle import Bundle, Evidence, Manifest
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.cli import app, children, console
 from tidegate.cli.behaviour import show_published
-from tidegate.cli.options import AsJson, Home
-from tidegate.cli.tune import NoTune, tune_published
+from tidegate.cli.options import (
+    MAX_ACCURACY_DROP,
+    AsJson,
+    Data,
+    Home,
+    LabelColumn,
+    MaxAccuracyDrop,
+    NoTune,
+    Run,
+    TextColumn,
+    TrustPickle,
+)
+from tidegate.cli.tune import tune_published
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
-DEFAULT_MAX_ACCURACY_DROP = 0.5  # points
 _CHILD = "tidegate.cli.export_child"
 
 runs = typer.Typer(no_args_is_help=True, help="What the registry holds.")
@@ -36,7 +46,7 @@ def export_run(
     data: Path | None = None,
     text_column: str = "text",
     label_column: str = "label",
-    max_accuracy_drop: float = DEFAULT_MAX_ACCURACY_DROP,
+    max_accuracy_drop: float = MAX_ACCURACY_DROP,
     trust_pickle: bool = False,
     allow_behaviour_failures: bool = False,
     embedded_store: bool = False,
@@ -105,22 +115,15 @@ def default_name(run: str) -> str:
     return name
 
 
-@app.command("export")
+@app.command("export", epilog="Example: tidegate export models:/sentiment@champion --name sentiment --data heldout.csv")
 def export(
-    run: Annotated[str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH or a directory")],
+    run: Run,
     name: Annotated[str, typer.Option("--name", help="Name of the bundle.")],
-    data: Annotated[
-        Path | None, typer.Option("--data", help="CSV to verify on. [default: the run's evaluation split]")
-    ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the texts in --data.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column of the labels in --data.")] = "label",
-    max_accuracy_drop: Annotated[
-        float, typer.Option(min=0, max=100, help="Most points of accuracy that a variant may lose.")
-    ] = DEFAULT_MAX_ACCURACY_DROP,
-    trust_pickle: Annotated[
-        bool,
-        typer.Option("--trust-pickle", help="Load pickles, which may run any code; only if you trust their maker."),
-    ] = False,
+    data: Data = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    max_accuracy_drop: MaxAccuracyDrop = MAX_ACCURACY_DROP,
+    trust_pickle: TrustPickle = False,
     allow_behaviour_failures: Annotated[
         bool, typer.Option("--allow-behaviour-failures", help="Publish although behavioural tests fail that gate.")
     ] = False,
@@ -217,7 +220,7 @@ def list_runs(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @runs.command("show")
-def show_run(run: str, home: Home = None) -> None:
+def show_run(run: Run, home: Home = None) -> None:
     """Params, metrics and data sets of a run, as JSON."""
     console.json(ask(Settings.load(home=home), "show_run", {"run": run}))
 

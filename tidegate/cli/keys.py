@@ -18,15 +18,15 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: predict, annotate, admi
 app.add_typer(keys, name="keys")
 
 
-@keys.command("create")
+@keys.command("create", epilog="Example: tidegate keys create alice --role annotate --expires 90d")
 def create(
-    name: str,
+    name: Annotated[str, typer.Argument(help="Whose it is, for people who read the list.")],
     role: Annotated[str, typer.Option(help="predict, annotate (predict and relabel) or admin (everything).")],
     rate: Annotated[
         float | None, typer.Option(help="Most requests per second, for each worker of a server.", show_default=False)
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(help="How long it holds: 30m, 12h or 90d. [default: for good]", show_default=False)
+        str | None, typer.Option(help="How long it holds: 30m, 12h or 90d.", show_default="for good")
     ] = None,
     home: Home = None,
 ) -> None:
@@ -67,7 +67,10 @@ def list_keys(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @keys.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID")], home: Home = None) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="What `tidegate keys list` calls it.")],
+    home: Home = None,
+) -> None:
     """End a key for good; a running server refuses it within about a second, and who signed in with it."""
     _keys(Settings.load(home=home)).revoke(key_id)
     console.say(f"key {key_id} is revoked")

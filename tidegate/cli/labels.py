@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich import progress
 
 from tidegate.cli import app, console
 from tidegate.cli.export import fetch_splits
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AnyModel, AsJson, Home, LabelColumn, Run, TextColumn
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
@@ -42,17 +42,15 @@ class _Row:
     label: str
 
 
-@labels.command("audit")
+@labels.command("audit", epilog="Example: tidegate labels audit models:/sentiment@champion --output suspects.csv")
 def audit_run(
-    run: Annotated[
-        str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH or a directory")
-    ] = "",
+    run: Run = "",
     top: Annotated[int, typer.Option(min=1, help="Suspects to print; --output and --json have all.")] = 20,
     data: Annotated[
         Path | None, typer.Option("--data", help="CSV to audit in place of a run's splits.", show_default=False)
     ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the texts in --data.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column of the labels in --data.")] = "label",
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
     output: Annotated[
         Path | None, typer.Option("--output", help="CSV file to write every suspect to.", show_default=False)
     ] = None,
@@ -76,7 +74,7 @@ def audit_run(
 
 @labels.command("datasets")
 def list_data_sets(
-    model: Annotated[str | None, typer.Argument(help="one model; all when left out")] = None,
+    model: AnyModel = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -119,11 +117,10 @@ def _audit(rows: Sequence[_Row]) -> "Audit":
     from monitoring.labels.quality import Given, audit
     from monitoring.labels.quality_models import FOLDS
 
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console.messages, transient=True
-    ) as progress:
-        task = progress.add_task(f"auditing {len(rows):,} labels", total=FOLDS)
-        return audit([Given(row.text, row.label) for row in rows], step=lambda: progress.advance(task))
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TimeElapsedColumn())
+    with progress.Progress(*columns, console=console.messages, transient=True) as shown:
+        task = shown.add_task(f"auditing {len(rows):,} labels", total=FOLDS)
+        return audit([Given(row.text, row.label) for row in rows], step=lambda: shown.advance(task))
 
 
 def _ranked(found: "Audit", rows: Sequence[_Row]) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ class Scenario(StrEnum):
     mixed = "mixed"
 
 
-@app.command()
+@app.command(epilog="Example: tidegate loadtest http://127.0.0.1:8080 --model sentiment --slo p99=100ms")
 def loadtest(
     url: Annotated[
         str, typer.Argument(help="Server to call, such as http://127.0.0.1:8080; its key: TIDEGATE_API_KEY.")
@@ -55,13 +55,11 @@ def loadtest(
         typer.Option(
             min=1,
             max=1000,
-            help=f"Callers who each wait for their answer. [default: {DEFAULT_USERS}]",
-            show_default=False,
+            help="Callers who each wait for their answer.",
+            show_default=str(DEFAULT_USERS),
         ),
     ] = None,
-    duration: Annotated[
-        str | None, typer.Option(help=f"1s to 60m. [default: {DEFAULT_DURATION}]", show_default=False)
-    ] = None,
+    duration: Annotated[str | None, typer.Option(help="1s to 60m.", show_default=DEFAULT_DURATION)] = None,
     slo: Annotated[
         str,
         typer.Option(help="Find the highest arrival rate that keeps this, such as p99=100ms; takes up to 2 minutes."),

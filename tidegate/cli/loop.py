@@ -16,15 +16,15 @@ import typer
 
 from tidegate.aliases import CHAMPION
 from tidegate.cli import app, console, retraining
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AsJson, Home, Model
 from tidegate.cli.retrain import DEFAULT_MARGIN, STEPS, Margin
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
 
-@app.command("loop")
+@app.command("loop", epilog="Example: tidegate loop sentiment --simulate labels.csv")
 def loop(
-    model: str,
+    model: Model,
     simulate: Annotated[Path, typer.Option(help="CSV of texts to send and their right labels (text, label).")],
     annotators: Annotated[int, typer.Option(min=1, max=50, help="How many people to simulate.")] = 2,
     noise: Annotated[float, typer.Option(min=0, max=1, help="Share of answers that are wrong.")] = 0.05,

@@ -14,7 +14,7 @@ import typer
 from tidegate.aliases import CHAMPION
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AnyModel, AsJson, Home, Model
 from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
@@ -37,7 +37,7 @@ _TEXT_CHARS = 60
 
 @relabel.command("list")
 def list_items(
-    model: Annotated[str | None, typer.Argument(help="one model; all when left out")] = None,
+    model: AnyModel = None,
     state: Annotated[State | None, typer.Option(help="Only those; all that wait for a person when left out.")] = None,
     as_json: AsJson = False,
     home: Home = None,
@@ -66,7 +66,7 @@ def list_items(
 
 @relabel.command("stats")
 def stats(
-    model: Annotated[str | None, typer.Argument(help="one model; all when left out")] = None,
+    model: AnyModel = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:
@@ -87,16 +87,16 @@ def stats(
         _say_worth(worth)
 
 
-@relabel.command("export")
+@relabel.command("export", epilog="Example: tidegate relabel export sentiment --format labelstudio --output tasks.json")
 def export(
-    model: str,
+    model: Model,
     format: Annotated[Format, typer.Option("--format", help="What the annotators' tool reads.")] = "jsonl",
     output: Annotated[
         Path | None,
-        typer.Option("--output", help="File to write; a folder for argilla and datasets. [default: stdout]"),
+        typer.Option("--output", help="File to write; a folder for argilla and datasets.", show_default="stdout"),
     ] = None,
     state: Annotated[
-        State, typer.Option(help="new: waits for a label; accepted: people agree on it; all of them.")
+        State, typer.Option(help="new: waits for a label; accepted: people agree on it; all: whatever its state.")
     ] = "new",
     home: Home = None,
 ) -> None:
@@ -129,16 +129,17 @@ def export(
     console.say(f"{total} {'' if state == 'all' else state + ' '}items of {model} as {format}")
 
 
-@relabel.command("import")
+@relabel.command("import", epilog="Example: tidegate relabel import labelled.json")
 def import_labels(
     file: Annotated[
-        Path, typer.Argument(help="file or folder that `relabel export` wrote, labels filled in; or the tool's own")
+        Path, typer.Argument(help="What `relabel export` wrote, labels filled in; or the tool's own export.")
     ],
     format: Annotated[
         Format | None,
         typer.Option(
             "--format",
-            help="[default: by the suffix, .jsonl, .csv, .json for labelstudio; a folder: argilla or datasets]",
+            help="What it is: a suffix tells .jsonl, .csv and .json (labelstudio), a folder argilla or datasets.",
+            show_default="by its name",
         ),
     ] = None,
     as_json: AsJson = False,

@@ -11,9 +11,9 @@ import typer
 
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
-from tidegate.cli.options import Home
-from tidegate.cli.serve import TrustDemo
-from tidegate.cli.tune import QUICKSTART_SECONDS, NoTune, tune_published
+from tidegate.cli.options import Home, NoTune, joined
+from tidegate.cli.serve import Port, TrustDemo
+from tidegate.cli.tune import QUICKSTART_SECONDS, tune_published
 from tidegate.settings import Settings
 
 
@@ -39,11 +39,9 @@ RECIPES = (
 
 @app.command()
 def quickstart(
-    port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 picks a free one. [default: 8080]", show_default=False)
-    ] = None,
+    port: Port = None,
     exit_when_ready: Annotated[
-        bool, typer.Option(help="Stop, with exit code 0, once everything answers (for CI).")
+        bool, typer.Option("--exit-when-ready", help="Stop, with exit code 0, once everything answers (for CI).")
     ] = False,
     no_tune: NoTune = None,
     trust_demo: TrustDemo = None,
@@ -52,12 +50,7 @@ def quickstart(
     """From nothing to served, demoed, monitored models: trains, exports and serves the examples."""
     from tidegate.cli import gateway
 
-    settings = Settings.load(
-        home=home,
-        port=port,
-        tune=False if no_tune else None,
-        trust_demo=",".join(trust_demo) if trust_demo else None,
-    )
+    settings = Settings.load(home=home, port=port, tune=False if no_tune else None, trust_demo=joined(trust_demo))
     listener = gateway.open_door(settings)
     for step, recipe in enumerate(_missing(settings), start=1):
         _make(settings, recipe, step)

@@ -13,7 +13,7 @@ import typer
 from tidegate.aliases import CHAMPION
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.cli import app, console, retraining
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AnyModel, AsJson, Home, Model, Percent
 from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
@@ -35,20 +35,17 @@ STEPS: tuple[tuple[str, retraining.Step], ...] = (
 LAST_OF_LOOP = "settle"  # what a loop does before its retraining
 
 Promote = Annotated[bool, typer.Option("--promote", help="Make it the champion as soon as the gate lets it.")]
-Percent = Annotated[
-    float | None,
+Margin = Annotated[
+    float,
     typer.Option(
-        min=0, max=100, help="Share of the callers that the canary answers. [default: 10]", show_default=False
+        metavar="POINTS", min=0, max=100, help="Points of accuracy that the new version may lose on either set of rows."
     ),
 ]
-Margin = Annotated[
-    float, typer.Option(min=0, max=100, help="Points of accuracy that the new version may lose on either set of rows.")
-]
 
 
-@app.command("retrain")
+@app.command("retrain", epilog="Example: tidegate retrain sentiment --percent 20")
 def retrain(
-    model: str,
+    model: Model,
     command: Annotated[
         str,
         typer.Option(
@@ -78,7 +75,7 @@ def retrain(
 
 @app.command("retrainings")
 def list_all(
-    model: Annotated[str | None, typer.Argument(help="one model; all when left out")] = None,
+    model: AnyModel = None,
     as_json: AsJson = False,
     home: Home = None,
 ) -> None:

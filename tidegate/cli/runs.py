@@ -26,7 +26,7 @@ DEFAULT_EXPERIMENT = "imported"
 _DRAWINGS = (".png", ".html")
 
 
-@runs.command("import")
+@runs.command("import", epilog="Example: tidegate runs import lightning_logs --register sentiment")
 def import_runs(
     path: Annotated[Path, typer.Argument(help="Folder with TensorBoard logs, W&B runs or Trainer checkpoints in it.")],
     experiment: Annotated[str, typer.Option(help="MLflow experiment that the runs go into.")] = DEFAULT_EXPERIMENT,
@@ -72,12 +72,14 @@ def _show_import(imported: dict[str, Any]) -> None:
         console.say(f"next: tidegate export {model} --name NAME --data CSV")
 
 
-@runs.command("compare")
+@runs.command("compare", epilog="Example: tidegate runs compare models:/sentiment/1 models:/sentiment/2")
 def compare_runs(
     run: Annotated[list[str], typer.Argument(help="Two runs or more: run ids, runs:/ID, models:/NAME@ALIAS, ...")],
     metric: Annotated[
         list[str] | None,
-        typer.Option("--metric", help="Plot this metric; may be repeated. [default: the first three with a curve]"),
+        typer.Option(
+            "--metric", help="Plot this metric; may be repeated.", show_default="the first three with a curve"
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Draw it into this file too: .png, or .html with the tables.")

@@ -8,17 +8,26 @@ import typer
 from tidegate.aliases import CHAMPION
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
-from tidegate.cli.options import Home
-from tidegate.cli.tune import NoTune, tune_published
+from tidegate.cli.options import (
+    MAX_ACCURACY_DROP,
+    Data,
+    Home,
+    LabelColumn,
+    MaxAccuracyDrop,
+    NoTune,
+    Run,
+    TextColumn,
+    TrustPickle,
+    joined,
+)
+from tidegate.cli.tune import tune_published
 from tidegate.settings import Settings
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
-Port = Annotated[
-    int | None, typer.Option(help="Port to listen on; 0 picks a free one. [default: 8080]", show_default=False)
-]
+Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
+Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.", show_default="8080")]
 GrpcPort = Annotated[
     int | None,
-    typer.Option("--grpc-port", help="Port for gRPC; 0 picks a free one. [default: no gRPC]", show_default=False),
+    typer.Option("--grpc-port", help="Port for gRPC; 0 picks a free one.", show_default="no gRPC"),
 ]
 OpenToAll = Annotated[
     bool | None, typer.Option("--open", help="Serve beyond loopback without an API key.", show_default=False)
@@ -27,19 +36,17 @@ DeviceName = Annotated[
     str | None,
     typer.Option(
         "--device",
-        help="auto, cpu, cuda, cuda:N, or per model: headlines=cuda:1,topics=cpu,auto. [default: auto]",
-        show_default=False,
+        help="auto, cpu, cuda, cuda:N, or per model: NAME=cuda:1,auto.",
+        show_default="auto",
     ),
 ]
 GoalName = Annotated[
     str | None,
-    typer.Option(
-        "--goal", help="What tuning chose for: latency or throughput. [default: throughput]", show_default=False
-    ),
+    typer.Option("--goal", help="What tuning chose for: latency or throughput.", show_default="throughput"),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(help="Processes that answer, each with its share of the cores. [default: 1]", show_default=False),
+    typer.Option(help="Processes that answer, each with its share of the cores.", show_default="1"),
 ]
 
 
@@ -59,7 +66,7 @@ TrustedProxies = Annotated[
 ]
 LogForm = Annotated[
     Literal["text", "json"] | None,
-    typer.Option("--log-format", help="Lines for people, or JSON objects. [default: text]", show_default=False),
+    typer.Option("--log-format", help="Lines for people, or JSON objects.", show_default="text"),
 ]
 Follow = Annotated[
     list[str] | None,
@@ -69,7 +76,7 @@ Follow = Annotated[
 ]
 FollowSeconds = Annotated[
     float | None,
-    typer.Option("--follow-seconds", help="How often the registry is asked. [default: 30]", show_default=False),
+    typer.Option("--follow-seconds", help="How often the registry is asked.", show_default="30"),
 ]
 AutoPromote = Annotated[
     bool | None,
@@ -88,7 +95,7 @@ AccessLog = Annotated[
 ]
 
 
-@app.command()
+@app.command(epilog="Each option is a setting, too (TIDEGATE_PORT=8080); docs/reference/settings.md has them all.")
 def serve(
     host: Host = None,
     port: Port = None,
@@ -122,38 +129,32 @@ def serve(
         device=device,
         goal=goal,
         tune=False if no_tune else None,
-        open=open or None,
+        open=open,
         tls_cert=tls_cert,
         tls_key=tls_key,
         root_path=root_path,
         trusted_proxies=trusted_proxies,
         log_format=log_format,
-        access_log=access_log or None,
-        follow=",".join(follow) if follow else None,
+        access_log=access_log,
+        follow=joined(follow),
         follow_seconds=follow_seconds,
-        auto_promote=auto_promote or None,
-        trust_demo=",".join(trust_demo) if trust_demo else None,
+        auto_promote=auto_promote,
+        trust_demo=joined(trust_demo),
     )
     gateway.run(settings, gateway.open_door(settings))
 
 
-@app.command()
+@app.command(epilog="Example: tidegate up models:/sentiment@champion")
 def up(
-    run: Annotated[
-        str, typer.Argument(help="models:/NAME@ALIAS, models:/NAME/VERSION, runs:/ID/PATH, or a directory.")
-    ],
+    run: Run,
     name: Annotated[
-        str | None, typer.Option(help="Name to serve it under. [default: the registered name]", show_default=False)
+        str | None, typer.Option(help="Name to serve it under.", show_default="the registered name")
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="CSV to verify on, in place of the run's own evaluation data.")
-    ] = None,
-    text_column: Annotated[str, typer.Option(help="Column of the texts in --data.")] = "text",
-    label_column: Annotated[str, typer.Option(help="Column of the labels in --data.")] = "label",
-    max_accuracy_drop: Annotated[
-        float, typer.Option(min=0, max=100, help="Most points of accuracy that a variant may lose.")
-    ] = 0.5,
-    trust_pickle: Annotated[bool, typer.Option(help="Load pickles of this run; they can run any code.")] = False,
+    data: Data = None,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    max_accuracy_drop: MaxAccuracyDrop = MAX_ACCURACY_DROP,
+    trust_pickle: TrustPickle = False,
     host: Host = None,
     port: Port = None,
     grpc_port: GrpcPort = None,
@@ -179,12 +180,12 @@ def up(
         grpc_port=grpc_port,
         device=device,
         tune=False if no_tune else None,
-        open=open or None,
+        open=open,
         tls_cert=tls_cert,
         tls_key=tls_key,
         root_path=root_path,
         trusted_proxies=trusted_proxies,
-        trust_demo=",".join(trust_demo) if trust_demo else None,
+        trust_demo=joined(trust_demo),
     )
     listener = gateway.open_door(settings)
     bundle = export_run(

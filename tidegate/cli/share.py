@@ -11,7 +11,7 @@ import typer
 from tidegate import home as home_folder
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AsJson, Home, Model
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
@@ -26,19 +26,19 @@ _DURATION = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (mapped away, not bound)
 
 
-@share.command("create")
+@share.command("create", epilog="Example: tidegate share create sentiment --expires 7d --qr")
 def create(
-    model: str,
+    model: Model,
     expires: Annotated[str, typer.Option(help="How long it opens the demo: 30m, 12h or 7d.")] = "7d",
     password: Annotated[
         bool, typer.Option("--password", help="Ask for a password, which is typed here unseen, or read from stdin.")
     ] = False,
     max_visits: Annotated[
-        int | None, typer.Option(help="How many browsers may open it. [default: any number]", show_default=False)
+        int | None, typer.Option(help="How many browsers may open it.", show_default="any number")
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(help="Most questions a minute, of all visitors together. [default: any]", show_default=False),
+        typer.Option(help="Most questions a minute, of all visitors together.", show_default="any"),
     ] = None,
     notice: Annotated[str, typer.Option(help="A line that visitors read above the demo.", show_default=False)] = "",
     qr: Annotated[bool, typer.Option("--qr", help="Draw the link's QR code, too, on stderr.")] = False,
@@ -91,7 +91,10 @@ def list_shares(home: Home = None, as_json: AsJson = False) -> None:
 
 
 @share.command("revoke")
-def revoke(share_id: Annotated[str, typer.Argument(metavar="ID")], home: Home = None) -> None:
+def revoke(
+    share_id: Annotated[str, typer.Argument(metavar="ID", help="What `tidegate share list` calls it.")],
+    home: Home = None,
+) -> None:
     """Close a link; a running server refuses it within a second."""
     _links(Settings.load(home=home)).revoke(share_id)
     console.say(f"share {share_id} is closed")

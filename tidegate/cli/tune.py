@@ -15,7 +15,7 @@ from tidegate.aliases import CHAMPION
 from tidegate.bundle import Bundle
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
-from tidegate.cli.options import AsJson, Home
+from tidegate.cli.options import AsJson, Home, Model, Version
 from tidegate.errors import GateRefused, TidegateError
 from tidegate.settings import Settings
 
@@ -25,19 +25,14 @@ if TYPE_CHECKING:  # it would load onnxruntime, which `--help` need not wait for
 # A try should not wait for it: two models must fit into the quickstart's three minutes.
 QUICKSTART_SECONDS = 10.0
 
-NoTune = Annotated[
-    bool | None,
-    typer.Option("--no-tune", help="Serve the exported choice; measure nothing here.", show_default=False),
-]
 
-
-@app.command("tune")
+@app.command("tune", epilog="Example: tidegate tune sentiment --quick")
 def tune(
-    model: Annotated[str, typer.Argument(help="Name of the bundle.")],
-    version: Annotated[str, typer.Option(help="Version number or alias.")] = CHAMPION,
+    model: Model,
+    version: Version = CHAMPION,
     goal: Annotated[
         str | None,
-        typer.Option(help="latency or throughput: what to name first. [default: throughput]", show_default=False),
+        typer.Option(help="latency or throughput: what to name first.", show_default="throughput"),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Stop after 20 seconds; what was measured counts.")] = False,
     home: Home = None,

@@ -24,9 +24,7 @@ _MARKS = {"ok": "ok", "note": "note", "fault": "FAULT"}
 @app.command()
 def doctor(
     home: Home = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port that `serve` is to listen on. [default: 8080]", show_default=False)
-    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port that `serve` is to listen on.", show_default="8080")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check versions, devices, stores, ports and the export environment; says what to do about each fault."""
