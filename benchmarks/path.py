@@ -25,8 +25,8 @@ from serving.auth import Door
 from serving.caller import Caller
 from serving.gateway import Gateway
 from serving.metrics import ServingMetrics
-from serving.model import Predictions, Timings, random_ids
 from serving.observe import Observed
+from serving.predictions import Predictions, Timings, random_ids
 from serving.rollouts import Rollouts
 from serving.schemas import LabelScore, PredictRequest
 from tidegate.bundle_store import BundleStore

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from serving.body import json_object, json_type
 from serving.limits import check_count, check_text
-from serving.model import Predictions
+from serving.predictions import Predictions
 from serving.relabel_schemas import AnnotatorAnswer, Nothing
 from serving.schemas import AlertNote, AliasRequest, BehaviourRequest, FeedbackRequest
 from tidegate.errors import InvalidInput, MalformedRequest

@@ -21,7 +21,7 @@ from serving.disconnect import WhileConnected
 from serving.gateway import Gateway
 from serving.lean_route import LeanRoute, problems
 from serving.limits import check_count, check_text
-from serving.model import Predictions
+from serving.predictions import Predictions
 from serving.problems import headers_of
 from tidegate.bundle import Task
 from tidegate.errors import InvalidInput, ModelNotFound, TidegateError

@@ -17,8 +17,8 @@ from serving import foreign
 from serving.body import decode_json, json_object, json_type
 from serving.following import ModelState
 from serving.lean_route import documented
-from serving.model import Predictions
 from serving.predict import HEADERS
+from serving.predictions import Predictions
 from tidegate.errors import InvalidInput, NotReady, TidegateError
 from tidegate.tasks import ranked
 

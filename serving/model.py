@@ -1,82 +1,30 @@
 """A served model: texts in, answers out. What the HTTP route, the demos and every other protocol call.
 
-Before: a checked request; inside: tokenizer threads, then the batcher; after: answers for the caller, records
-for monitoring, figures for Prometheus. The event loop only waits. Prediction ids: a request of one text has one
-id; a request of several has `{request_id}.{index}` for each.
+Before: a checked request; inside: tokenizer threads, then the batcher; after: `predictions` for the caller,
+records for monitoring, figures for Prometheus. The event loop only waits.
 """
 
 import asyncio
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Self
 
 from serving.batcher import Batcher, Inferred
 from serving.caller import ANYONE, MIRROR, Caller
 from serving.limits import check_texts
 from serving.metrics import ABANDONED, ModelMetrics
+from serving.predictions import Predictions, Timings, random_ids
 from serving.statistics import Statistics
 from serving.tensor_runs import Output, TensorRuns
-from tidegate.bundle import Bundle, Manifest, Task
+from tidegate.bundle import Bundle, Manifest
 from tidegate.devices import Device
 from tidegate.engine import Engine
-from tidegate.errors import NotReady, Overloaded, TidegateError
+from tidegate.errors import Overloaded, TidegateError
 from tidegate.permits import Permits
-from tidegate.preprocess import Encoded, Feeds
+from tidegate.preprocess import Feeds
 from tidegate.records import Recorder, make_records
 from tidegate.settings import Settings
 from tidegate.tasks import Answer, decide_all
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Where the time of one request went, in seconds.
-
-    Attributes:
-        queue: from tokenized to the first batch that took one of its rows.
-        tokenize: waiting for a tokenizer thread included.
-        infer: from the first batch to the last answer.
-    """
-
-    queue: float
-    tokenize: float
-    infer: float
-
-
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """The answers to the texts of one request, in their order.
-
-    Attributes:
-        request_id: id of the request; also the prediction id when it held one text.
-        ids: one prediction id a text.
-        labels: of the version that answered, in the order of each answer's scores.
-        rows: the texts as the model took them.
-        vectors: one a text where the task is embedding; else none.
-    """
-
-    request_id: str
-    ids: Sequence[str]
-    answers: Sequence[Answer]
-    labels: Sequence[str]
-    model: str
-    version: int
-    variant: str
-    timings: Timings
-    rows: Sequence[Encoded] = ()
-    vectors: Sequence[Sequence[float]] = ()
-
-    def of(self, task: Task) -> Self:
-        """These, if a version of the task answered that was asked for; versions of one model may differ in it.
-
-        Raises:
-            NotReady: another one did.
-        """
-        if bool(self.vectors) is not (task == "embedding"):
-            raise NotReady(f"version {self.version} of {self.model!r} is not for {task}; an alias has just moved to it")
-        return self
 
 
 class ServedModel:
@@ -291,19 +239,3 @@ class ServedModel:
         self._metrics.queue_seconds.observe(timings.queue)
         self._metrics.tokenize_seconds.observe(timings.tokenize)
         self.statistics.answered(texts, timings.queue, timings.tokenize, timings.infer)
-
-
-def random_ids() -> Callable[[], str]:
-    """Ids of 128 random bits in hexadecimal; the system is asked for randomness once in 256 ids, not each time."""
-    pool: Iterator[str] = iter(())
-
-    def next_id() -> str:
-        nonlocal pool
-        bits = next(pool, None)
-        if bits is None:
-            fresh = os.urandom(4_096).hex()
-            pool = iter([fresh[start : start + 32] for start in range(0, len(fresh), 32)])
-            bits = next(pool)
-        return bits
-
-    return next_id

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.model import random_ids
+from serving.predictions import random_ids
 from tidegate.logs import CURRENT, FIELDS, Current
 
 HEADER = b"x-request-id"

@@ -19,8 +19,8 @@ from starlette.responses import Response
 from serving import codec, foreign, vectors
 from serving.body import Head, decode_json, json_object, json_type, read_body
 from serving.lean_route import documented
-from serving.model import Predictions
 from serving.predict import HEADERS
+from serving.predictions import Predictions
 from tidegate.errors import InvalidInput, ModelNotFound, TidegateError
 from tidegate.settings import Settings
 

@@ -20,7 +20,7 @@ from serving.gateway import Gateway
 from serving.headers import API_HEADERS
 from serving.lean_route import LeanRoute, documented, problems
 from serving.metrics import ABANDONED
-from serving.model import Predictions
+from serving.predictions import Predictions
 from serving.problems import problem
 from serving.schemas import DetailedPredictions, LabelScore, PredictRequest
 from tidegate.bundle import Manifest

@@ -10,8 +10,9 @@ from types import MappingProxyType
 from serving.caller import ANYONE, Caller
 from serving.following import Follower, ModelState
 from serving.metrics import ServingMetrics
-from serving.model import Predictions, ServedModel
+from serving.model import ServedModel
 from serving.opening import Opener, Planner
+from serving.predictions import Predictions
 from serving.rollout import Rollout
 from serving.rollouts import Rollouts
 from tidegate.bundle_store import BundleStore

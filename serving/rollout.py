@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from serving.caller import Caller
-from serving.model import Predictions, ServedModel
+from serving.model import ServedModel
+from serving.predictions import Predictions
 from tidegate.comparisons import Comparison
 from tidegate.errors import TidegateError
 from tidegate.tasks import Answer

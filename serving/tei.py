@@ -21,8 +21,9 @@ from tokenizers import Tokenizer
 from serving import foreign
 from serving.body import Head, decode_json, json_object, json_type, read_body
 from serving.lean_route import documented
-from serving.model import Predictions, ServedModel
+from serving.model import ServedModel
 from serving.predict import HEADERS
+from serving.predictions import Predictions
 from serving.schemas import LabelScore
 from serving.tokenizing import THREADS
 from tidegate import __version__

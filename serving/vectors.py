@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from serving.body import json_object, json_type
 from serving.codec import texts_of
-from serving.model import Predictions
+from serving.predictions import Predictions
 from tidegate.bundle import Manifest
 from tidegate.errors import InvalidInput, PayloadTooLarge
 from tidegate.settings import Settings

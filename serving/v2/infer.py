@@ -15,7 +15,7 @@ import numpy as np
 from serving.caller import HIGH, LOW, NORMAL, Caller
 from serving.gateway import Gateway
 from serving.limits import check_count
-from serving.model import Predictions
+from serving.predictions import Predictions
 from serving.v2 import tensors
 from serving.v2.specs import TEXT, Target
 from serving.v2.tensors import BYTES, DTYPES, Sent, Spec, Tensor

@@ -17,7 +17,7 @@ import grpc.aio
 
 from serving.access import role_of
 from serving.gateway import Gateway
-from serving.model import random_ids
+from serving.predictions import random_ids
 from serving.problems import headers_of
 from serving.v2 import repository, specs
 from serving.v2.infer import admit, infer
