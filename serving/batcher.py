@@ -1,7 +1,7 @@
 """The batcher: texts of many requests in, batches through the engine, probabilities back. One per model.
 
-The event loop makes a ticket and waits; tokenizer threads (`serving.tokenizing`) and runner threads work it through
-the backlog (`serving.backlog`), and a runner hands a whole batch of answers back in one call to the loop.
+The event loop makes a ticket and waits; tokenizer threads (`serving.tokenizing`) and runner threads (`serving.running`)
+work it through the backlog (`serving.backlog`), and a runner hands a whole batch back in one call to the loop.
 Before: checked texts; after: probabilities, with the encoded rows that monitoring wants.
 Limits: bounded in texts; a request is answered in whole; when one of its texts fails, the request fails, no other.
 """
@@ -9,52 +9,29 @@ Limits: bounded in texts; a request is answered in whole; when one of its texts 
 import asyncio
 import logging
 import math
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.admission import Admission
 from serving.backlog import Backlog
-from serving.batch import Entry, Ticket, padded_tokens
+from serving.batch import Entry, Ticket
 from serving.caller import ANYONE, Caller
 from serving.metrics import ModelMetrics
+from serving.running import Answers, Runner, Running
 from serving.tokenizing import Tokenizing
-from tidegate.engine import Inference
 from tidegate.errors import DeadlinePassed, InferenceFailed, NotReady, TidegateError
 from tidegate.permits import Permits
-from tidegate.plan import Plan
 from tidegate.preprocess import Encoded
 
 log = logging.getLogger(__name__)
 
 # A text that a free runner may as well tokenize itself: about 0.2 ms of work.
 _SHORT_CHARS = 500
-_JOIN_SECONDS = 5.0  # a runner that hangs must not hold up the end of the process
-
-# Of each row of a batch: its probabilities, and its embedding where the bundle has one.
-Answers = tuple[list[list[float]], Sequence[NDArray[np.float32] | None]]
-
-
-class Runner(Protocol):
-    """What encodes and runs: an engine. Called from the batcher's threads."""
-
-    @property
-    def plan(self) -> Plan:
-        """How many runs at once, and what a batch may hold."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> list[Encoded]:
-        """One row a text."""
-        ...
-
-    def infer(self, rows: Sequence[Encoded]) -> Inference:
-        """Probabilities of shape (len(rows), classes), and embeddings."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +79,8 @@ class Batcher:
         self._shown_drain = 0.0  # the same
         self._closed = False
         self._broken = False
-        self._runners = [
-            threading.Thread(target=self._work, name=f"tidegate-infer-{n}", daemon=True)
-            for n in range(engine.plan.runs)
-        ]
-        for runner in self._runners:
-            runner.start()
+        delivered, died = partial(self._call, self._deliver), partial(self._call, self._runner_died)
+        self._running = Running(engine, self._backlog, metrics, delivered, self._fail_from_thread, died)
 
     @property
     def stuck(self) -> bool:
@@ -193,14 +166,7 @@ class Batcher:
             _fail(ticket, NotReady("the server shut down before this request was answered; send it again"))
         self._tokenizing.close()
         self._backlog.close()
-        await asyncio.to_thread(self._join)
-
-    def _join(self) -> None:
-        until = time.monotonic() + _JOIN_SECONDS
-        for runner in self._runners:
-            runner.join(max(0.0, until - time.monotonic()))
-            if runner.is_alive():
-                log.warning("a run has not ended within %s s; it is left behind", _JOIN_SECONDS)
+        await asyncio.to_thread(self._running.join)
 
     def _enqueue(self, texts: Sequence[str], deadline: float, caller: Caller) -> Ticket:
         ticket = Ticket(texts, deadline, self._loop.create_future(), time.perf_counter(), caller)
@@ -234,57 +200,6 @@ class Batcher:
             self._metrics.queued.inc(waiting - self._shown)
             self._shown = waiting
 
-    # From here on: the runner threads.
-
-    def _work(self) -> None:
-        """One runner: cut, run, answer, until closed."""
-        try:
-            while batch := self._backlog.take():
-                try:
-                    self._run(batch)
-                finally:
-                    self._backlog.done()
-        except BaseException as error:  # a fault of ours: better to refuse than to let callers wait for nothing
-            self._call(self._runner_died, error)
-        finally:
-            self._backlog.close()  # wakes the next runner, which goes as well
-
-    def _run(self, batch: Sequence[Entry]) -> None:
-        """Run a batch; when it fails, run its rows one by one, so that a poisoned one fails alone."""
-        started = time.perf_counter()
-        try:
-            answers = self._infer(batch)
-        except TidegateError as error:
-            if len(batch) == 1:
-                self._fail_from_thread(batch[0].ticket, error)
-                return
-            log.warning("a batch of %s failed (%s); running its rows one by one", len(batch), type(error).__name__)
-            for entry in batch:
-                if not entry.ticket.left:
-                    self._run([entry])
-            return
-        now = time.perf_counter()
-        self._metrics.observe_batch(
-            len(batch), sum(entry.row.length for entry in batch), padded_tokens(batch), now - started
-        )
-        self._call(self._deliver, batch, answers, now - started, now)
-
-    def _infer(self, batch: Sequence[Entry]) -> Answers:
-        try:
-            inference = self._engine.infer([entry.row for entry in batch])
-            answers: list[list[float]] = inference.probabilities.tolist()  # (batch, classes)
-            embedding = inference.embedding  # (batch, hidden)
-            embeddings = [None] * len(batch) if embedding is None else list(embedding)
-        except TidegateError:
-            raise
-        except Exception as error:  # whatever an engine raises must fail its rows, never the runner
-            log.exception("the engine raised on a batch of %s rows", len(batch))
-            reason = f"the engine raised {type(error).__name__}; the server's log has the trace"
-            raise InferenceFailed(reason) from error
-        if not len(answers) == len(embeddings) == len(batch):
-            raise InferenceFailed(f"{len(batch)} rows went in and {len(answers)} came out")
-        return answers, embeddings
-
     def _fail_from_thread(self, ticket: Ticket, error: TidegateError) -> None:
         self._call(_fail, ticket, error)
 
@@ -294,8 +209,6 @@ class Batcher:
             self._loop.call_soon_threadsafe(callback, *arguments)  # type: ignore[arg-type]
         except RuntimeError:
             log.warning("the event loop ended before a batch did")
-
-    # From here on: the event loop again.
 
     def _deliver(self, batch: Sequence[Entry], answers: Answers, seconds: float, now: float) -> None:
         """Hand out the answers of a batch."""
