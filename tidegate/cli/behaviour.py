@@ -134,7 +134,7 @@ def _tell_failures(report: "Report") -> None:
             said = f"{case.text!r}" if case.changed is None else f"{case.text!r} -> {case.changed!r}"
             lines.append(f"{suite.suite}, {test.name} ({test.failures} of {test.cases}): {said}: {case.why}")
     for line in lines:
-        console.messages.print(line, markup=False, soft_wrap=True)
+        console.say(line)
 
 
 def show_published(bundle: "Bundle", *, as_message: bool = False) -> None:

@@ -25,14 +25,20 @@ def json(document: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Tell what is going on."""
-    messages.print(text, soft_wrap=True)
+    """Tell what is going on, to the letter: errors and callers' texts have brackets, which are no markup."""
+    messages.print(text, markup=False, soft_wrap=True)
+
+
+def step(name: str, what: str = "") -> None:
+    """Tell that a step of long work begins; its name stands out."""
+    messages.print(name, style="bold", markup=False, end="", soft_wrap=True)
+    say(what)
 
 
 def fail(text: str) -> None:
     """One line that says what went wrong."""
-    messages.print("[bold red]error:[/] ", end="")
-    messages.print(text, markup=False, soft_wrap=True)
+    messages.print("error: ", style="bold red", end="")
+    say(text)
 
 
 def table(title: str, columns: list[str], rows: list[list[str]], *, as_message: bool = False) -> None:

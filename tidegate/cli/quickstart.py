@@ -66,7 +66,7 @@ def _make(settings: Settings, recipe: Recipe, step: int) -> None:
     from tidegate.cli.children import train_example
     from tidegate.cli.export import export_run, show_evidence
 
-    console.say(f"[bold]{step}. {recipe.model}[/]: training {recipe.script} on synthetic headlines")
+    console.step(f"{step}. {recipe.model}", f": training {recipe.script} on synthetic headlines")
     # The embedded store, whatever MLFLOW_TRACKING_URI says: a try must not write into a team's registry.
     arguments = [*recipe.arguments, "--register", recipe.model, "--alias", "champion"]
     train_example(settings, recipe.script, arguments, embedded_store=True)

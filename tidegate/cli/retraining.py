@@ -89,7 +89,7 @@ def carry_out(work: Work, steps: Sequence[tuple[str, Step]]) -> None:
             if name in work.retraining.steps:
                 console.say(f"{number}/{len(steps)} {name}: done before")
                 continue
-            console.say(f"[bold]{number}/{len(steps)} {name}[/]")
+            console.step(f"{number}/{len(steps)} {name}")
             started = time.time()
             found = step(work)
             columns = {column: found[column] for column in _COLUMNS if column in found}

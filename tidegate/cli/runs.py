@@ -66,7 +66,7 @@ def _show_import(imported: dict[str, Any]) -> None:
     console.table(f"{len(rows)} runs, experiment {imported['experiment']}", columns, cells)
     for row in rows:
         for fault in row["faults"]:
-            console.messages.print(f"{row['name']}: {fault}", markup=False, soft_wrap=True)
+            console.say(f"{row['name']}: {fault}")
     model = next((row["registered"] or row["model"] for row in rows if row["model"]), None)
     if model:
         console.say(f"next: tidegate export {model} --name NAME --data CSV")
