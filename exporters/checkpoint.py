@@ -7,7 +7,7 @@ texts, padding on the right; models with code of their own (`trust_remote_code`)
 
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -148,17 +148,39 @@ def trace(model: Any, folder: Path, task: str) -> onnx.ModelProto:
 
 
 def predict(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int) -> NDArray[np.float64]:
-    """Probabilities of a PyTorch sequence classifier, (texts, classes); padded batches of texts of like length."""
+    """Probabilities of a PyTorch sequence classifier, (texts, classes)."""
+    width = model.config.num_labels
+    return run_texts(
+        model, tokenizer, texts, max_tokens, width, lambda output, _: output.logits.double().softmax(dim=1)
+    )
+
+
+def run_texts(
+    model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, width: int, read: Callable[[Any, Any], Any]
+) -> NDArray[np.float64]:
+    """Run a PyTorch model on texts, in padded batches of texts of like length.
+
+    Args:
+        model: ready to infer.
+        tokenizer: of the model.
+        texts: any number of them.
+        max_tokens: longer texts are cut.
+        width: numbers a text.
+        read: the model's output and the attention mask to a tensor (batch, width).
+
+    Returns:
+        What `read` found, (texts, width), in the order of the texts.
+    """
     import torch
 
     encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
     order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
-    answers = np.empty((len(texts), model.config.num_labels))
+    found = np.empty((len(texts), width))
     with torch.inference_mode():
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             batch = tokenizer(
                 [texts[row] for row in rows], truncation=True, max_length=max_tokens, padding=True, return_tensors="pt"
             )
-            answers[rows] = model(**batch).logits.double().softmax(dim=1).numpy()
-    return answers
+            found[rows] = read(model(**batch), batch["attention_mask"]).numpy()
+    return found

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from exporters.checkpoint import BATCH, load, longest, save_tokenizer, trace
+from exporters.checkpoint import load, longest, run_texts, save_tokenizer, trace
 from exporters.convert import GRAPH, Draft
 from exporters.first_token import keep_one_token
 from exporters.invariant import invariant_int8
@@ -58,18 +58,9 @@ def draft_sentence_encoder(layout: Layout, folder: Path, *, trust_pickle: bool) 
 
 
 def embed(model: Any, tokenizer: Any, texts: Sequence[str], max_tokens: int, pooling: Pooling) -> NDArray[np.float64]:
-    """Vectors of a PyTorch encoder, (texts, dim); padded batches of texts of like length."""
-    import torch
+    """Vectors of a PyTorch encoder, (texts, dim)."""
 
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_tokens)["input_ids"]
-    order = sorted(range(len(texts)), key=lambda index: len(encoded[index]))
-    vectors = np.empty((len(texts), model.config.hidden_size))
-    with torch.inference_mode():
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            batch = tokenizer(
-                [texts[row] for row in rows], truncation=True, max_length=max_tokens, padding=True, return_tensors="pt"
-            )
-            hidden = model(**batch).last_hidden_state  # (batch, tokens, dim)
-            vectors[rows] = pool(hidden, batch["attention_mask"], pooling).double().numpy()
-    return vectors
+    def read(output: Any, mask: Any) -> Any:
+        return pool(output.last_hidden_state, mask, pooling).double()  # (batch, tokens, dim) to (batch, dim)
+
+    return run_texts(model, tokenizer, texts, max_tokens, model.config.hidden_size, read)
