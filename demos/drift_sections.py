@@ -4,12 +4,12 @@ Before: `monitoring.report` (the document of `GET /models/{m}/drift`) and `drift
 A part of which the report says nothing is empty. Charts come from `charts`; nothing here needs a script.
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from demos import charts
+from tidegate.moments import moment
 
 Document = Mapping[str, Any]
 
@@ -133,11 +133,6 @@ def periods(report: Document) -> str:
             title = f"By {name}: worst distance against its band"
             cards.append(_figure(title, charts.trend(title, points, **_ends(rows))))
     return _section("Over time", f'<div class="grid">{"".join(cards)}</div>') if cards else ""
-
-
-def moment(at: float) -> str:
-    """A time as people read it, in UTC since readers are anywhere."""
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
 def _feature(feature: Document, trend: Sequence[Document], distribution: Document | None) -> str:

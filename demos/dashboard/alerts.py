@@ -18,9 +18,9 @@ from demos.dashboard.content import Cell, Figure, Link, Mark, Markup, Page, Part
 from demos.dashboard.data_figures import title_of
 from demos.dashboard.forms import Select, form
 from demos.dashboard.visit import Visit
-from demos.drift_sections import moment
 from serving.access import Role
 from tidegate.errors import InvalidInput
+from tidegate.moments import moment
 from tidegate.records import AlertState
 
 Document = Mapping[str, Any]

@@ -6,8 +6,9 @@ Before: the views; after: `page` (HTML) and `sheet` (CSV).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from html import escape
+
+from tidegate.moments import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +159,8 @@ def milliseconds(seconds: float | None) -> Cell:
     return None if seconds is None else Number(seconds, f"{seconds * 1_000:.3g} ms")
 
 
-def moment(seconds: float) -> str:
-    """A Unix time as a date and a time of day, UTC."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
-
-
 def when(seconds: float | None) -> Cell:
-    """A Unix time as `moment` has it, on one line."""
+    """A Unix time as people read it, on one line."""
     return None if seconds is None else Mark(moment(seconds))
 
 

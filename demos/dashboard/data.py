@@ -17,8 +17,8 @@ from demos.dashboard.forms import Select, form
 from demos.dashboard.models import MODELS
 from demos.dashboard.spreads import NAMES
 from demos.dashboard.visit import Visit
-from demos.drift_sections import moment
 from tidegate.errors import BundleCorrupt, BundleNotFound
+from tidegate.moments import moment
 
 Document = Mapping[str, Any]
 

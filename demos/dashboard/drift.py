@@ -17,8 +17,8 @@ from demos.dashboard.content import Cell, Link, Mark, Markup, Number, Page, Sect
 from demos.dashboard.data import crumbs, version_of
 from demos.dashboard.data_figures import title_of
 from demos.dashboard.visit import Visit
-from demos.drift_sections import moment
 from tidegate.errors import InvalidInput
+from tidegate.moments import moment
 
 Document = Mapping[str, Any]
 

@@ -28,9 +28,9 @@ from demos.dashboard.forms import Select, form
 from demos.dashboard.plots import Series, lines
 from demos.dashboard.spreads import NAMES, Group, Spread
 from demos.dashboard.visit import Visit
-from demos.drift_sections import moment
 from monitoring.meanings import meaning_of
 from tidegate.errors import BundleCorrupt, BundleNotFound, InvalidInput
+from tidegate.moments import moment
 from tidegate.records import Span
 
 Document = Mapping[str, Any]

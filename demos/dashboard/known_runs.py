@@ -11,10 +11,11 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from demos.dashboard.content import Link, Page, moment
+from demos.dashboard.content import Link, Page
 from demos.dashboard.visit import Reading, Visit, every_manifest
 from tidegate.bundle import Manifest
 from tidegate.errors import NotReady
+from tidegate.moments import moment
 
 RUNS = Link("Runs", "/dashboard/runs")
 _LONGEST_WAIT_SECONDS = 60.0  # of a program that asks for CSV; people get a page that loads itself again
@@ -46,7 +47,7 @@ async def known_runs(visit: Visit, run_ids: Sequence[str] = ()) -> Known:
     reading = await _reading(visit, run_ids)
     manifests = await run_in_threadpool(every_manifest, visit.gateway.bundles)
     if reading.documents is not None:
-        return Known(reading.documents, manifests, f"From the registry, as of {moment(reading.as_of)} UTC.")
+        return Known(reading.documents, manifests, f"From the registry, as of {moment(reading.as_of)}.")
     if reading.pending:
         return Known([], manifests, "", pending=True)
     documents = list(of_bundles(manifests).values())

@@ -21,6 +21,7 @@ from demos.dashboard.plots import Series, lines
 from demos.dashboard.relabel_outcome import data_sets, gates, worth
 from demos.dashboard.visit import Visit
 from tidegate.annotation import Document
+from tidegate.moments import moment
 
 _QUEUES = Link("Relabel", "/dashboard/relabel")
 # In the order in which an item goes through them.
@@ -123,7 +124,7 @@ def _queue(told: Document, root: str) -> Section:
         "queue", "Items by slot and state", columns, rows, empty="Nothing was queued yet.",
         note=_MEANINGS,
     )  # fmt: skip
-    held = [[one["annotator"] or "-", one["items"], _moment(one["until"])] for one in told["leases"]]
+    held = [[one["annotator"] or "-", one["items"], moment(one["until"])] for one in told["leases"]]
     leases = Table(
         "leases", "On somebody's screen", ["annotator", "items", "first lease ends"], held,
         empty="Nobody has an item on the screen.",
@@ -166,7 +167,7 @@ def _people(told: Document) -> Section:
             one["gold"]["items"] if one["gold"] else None,
             content.share(one["gold"]["accuracy"]) if one["gold"] else None,
             _interval(one["gold"]) if one["gold"] else None,
-            _moment(one["last_at"]),
+            moment(one["last_at"]),
         ]
         for one in told["annotators"]
     ]
@@ -211,7 +212,7 @@ def _disputed(items: Sequence[Document]) -> Section:
             "; ".join(f"{who}: {label}" for who, label in item["answers"].items()) or None,
             item["doubt"] or None,
             item["slot"],
-            _moment(item["created_at"]),
+            moment(item["created_at"]),
         ]
         for item in items
     ]
@@ -237,10 +238,6 @@ def _interval(told: Document) -> str:
 
 def _plain_interval(told: Document) -> str | None:
     return None if told["low"] is None else f"{told['low']:.2f} to {told['high']:.2f}"
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def _age(at: float | None, now: float) -> Cell:

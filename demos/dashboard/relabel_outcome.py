@@ -4,13 +4,13 @@ Before: the document of `Desk.stats`; after: `relabel`. Pure. What too few label
 it takes.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demos.dashboard import content
 from demos.dashboard.content import Cell, Link, Mark, Number, Section, Table
 from tidegate.annotation import Document
+from tidegate.moments import moment
 
 _BY = {"random": "random labels alone", "weighted": "all chosen labels, each by its probability"}
 _MOODS = {"promoted": "good", "canary": "good", "refused": "bad", "failed": "bad"}
@@ -64,7 +64,7 @@ def data_sets(made: Sequence[Document]) -> Table:
     rows: list[list[Cell]] = [
         [
             one["number"],
-            _moment(one["created_at"]),
+            moment(one["created_at"]),
             one["rows"],
             one["added"],
             one["detail"].get("labels"),
@@ -95,7 +95,7 @@ def _retraining(model: str, one: Mapping[str, Any]) -> list[Cell]:
     run_id = one["detail"].get("steps", {}).get("train", {}).get("run_id", "")
     return [
         one["id"],
-        _moment(one["started_at"]),
+        moment(one["started_at"]),
         Mark(one["state"], _MOODS.get(one["state"], "")),
         one["step"].replace("_", " "),
         one["data_set"],
@@ -115,7 +115,3 @@ def _compared(found: Mapping[str, Any] | None) -> str | None:
         f"{found['live']:.1%} to {found['new']:.1%} of {found['rows']:,}: {found['difference'] * 100:+.1f} "
         f"({found['low'] * 100:+.1f} to {found['high'] * 100:+.1f})"
     )
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -16,6 +16,7 @@ from demos.dashboard.runs import state
 from demos.dashboard.visit import Visit
 from tidegate.bundle import Manifest
 from tidegate.errors import ItemNotFound
+from tidegate.moments import moment
 from tidegate.run_comparison import better
 
 Document = Mapping[str, Any]
@@ -63,9 +64,7 @@ def _lead(run: Document) -> str:
     if started is None:
         return ""
     took = f" in {_duration(ended - started)}" if ended and ended > started else ""
-    return (
-        f"{run['status'].capitalize()}{took}, started {content.moment(started)} UTC in experiment {run['experiment']}."
-    )
+    return f"{run['status'].capitalize()}{took}, started {moment(started)} in experiment {run['experiment']}."
 
 
 def _duration(seconds: float) -> str:
@@ -137,8 +136,8 @@ def _about(run: Document) -> Table:
         ["registered as", ", ".join(run["registered"]) or None],
         ["experiment", run["experiment"] or None],
         ["state", state(run)],
-        ["started, UTC", content.when(run["started_seconds"])],
-        ["ended, UTC", content.when(run["ended_seconds"])],
+        ["started", content.when(run["started_seconds"])],
+        ["ended", content.when(run["ended_seconds"])],
     ]
     known += [[name, value] for name, value in sorted(tags.items())]
     rows = [row for row in known if row[1] is not None]

@@ -15,6 +15,7 @@ from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
 from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
+from tidegate.moments import moment
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def list_alerts(
     if not found:
         console.say("no alerts")
         return
-    rows = [[str(a.id), _moment(a.opened_at), a.state, a.severity, str(a.occurrences), a.message] for a in found]
+    rows = [[str(a.id), moment(a.opened_at), a.state, a.severity, str(a.occurrences), a.message] for a in found]
     console.table("alerts", ["id", "opened", "state", "severity", "windows", "message"], rows)
 
 
@@ -103,7 +104,7 @@ def list_deliveries(
         console.say("no deliveries")
         return
     rows = [
-        [str(d.id), str(d.alert_id), d.event, d.receiver, d.state, str(d.attempts), _moment(d.due_at), d.error]
+        [str(d.id), str(d.alert_id), d.event, d.receiver, d.state, str(d.attempts), moment(d.due_at), d.error]
         for d in found
     ]
     console.table("deliveries", ["id", "alert", "event", "receiver", "state", "tries", "due", "error"], rows)
@@ -126,17 +127,17 @@ def retry(
 
 def _life(alert: "Alert") -> list[str]:
     """What happened to an alert, a line each."""
-    seen = f"; {alert.occurrences} windows, the last {_moment(alert.last_seen_at)}" if alert.last_seen_at else ""
+    seen = f"; {alert.occurrences} windows, the last {moment(alert.last_seen_at)}" if alert.last_seen_at else ""
     lines = [
         f"alert {alert.id}: {alert.kind} of {alert.model}/{alert.version}, {alert.severity}, {alert.state}",
         alert.message,
-        f"opened        {_moment(alert.opened_at)}{seen}",
+        f"opened        {moment(alert.opened_at)}{seen}",
     ]
     ends: list[tuple[str, float | None, str]] = [
         ("acknowledged", alert.acknowledged_at, alert.acknowledged_by),
         ("resolved", alert.resolved_at, alert.resolved_by),
     ]
-    lines += [f"{name:<13} {_moment(at)}{f' by {by}' if by else ''}" for name, at, by in ends if at is not None]
+    lines += [f"{name:<13} {moment(at)}{f' by {by}' if by else ''}" for name, at, by in ends if at is not None]
     lines += [f"note          {alert.note}"] if alert.note else []
     lines += [f"relabel       {alert.relabel_items_queued} texts queued"] if alert.relabel_items_queued else []
     return lines + [f"{name:<13} {value}" for name, value in _flat(alert.detail)]
@@ -161,7 +162,3 @@ def _person() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # an account without a name, as containers have them
         return ""
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -5,7 +5,6 @@ judges them; with `--reference` the file holds columns, and another table says w
 Drift is no error: exit 0.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +16,7 @@ from tidegate.aliases import CHAMPION
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
 from tidegate.errors import UsageError
+from tidegate.moments import moment
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:  # they load pandas and onnxruntime, which `--help` need not wait for
@@ -176,12 +176,12 @@ def _print(judged: "Sequence[Judged]", *, timed: bool) -> None:
     for run in found:
         causes = sorted({cause for each in run for cause in each.verdict.causes})
         where = f"rows {run[0].window.start + 1} to {run[-1].window.stop}"
-        when = f", {_moment(run[0].window.started_at)} to {_moment(run[-1].window.ended_at)}" if timed else ""
+        when = f", {moment(run[0].window.started_at)} to {moment(run[-1].window.ended_at)}" if timed else ""
         console.out(f"alarm ({', '.join(causes)}): {where}{when}")
     rows = [
         [
             f"{each.window.start + 1}-{each.window.stop}",
-            _moment(each.window.started_at) if timed else "",
+            moment(each.window.started_at) if timed else "",
             each.verdict.window.status,
             f"{each.verdict.window.surprise:.1f} of {each.verdict.window.limit:.1f}",
             ", ".join(each.verdict.causes),
@@ -190,10 +190,6 @@ def _print(judged: "Sequence[Judged]", *, timed: bool) -> None:
         for each in judged
     ]
     console.table("windows", ["rows", "from", "status", "surprise", "alarm", "most changed"], rows)
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(at))
 
 
 def _why(judged: "Judged") -> str:

@@ -1,6 +1,5 @@
 """`tidegate keys`: who may call the server, and for what; a running one follows within about a second."""
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +8,7 @@ from tidegate import home as home_folder
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home
 from tidegate.cli.share import seconds
+from tidegate.moments import instant
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def list_keys(home: Home = None, as_json: AsJson = False) -> None:
             "role": key.role.name.lower(),
             "state": key.state(now),
             "rate": key.rate,
-            "created_at": _instant(key.created_at),
-            "expires_at": _instant(key.expires_at),
-            "revoked_at": _instant(key.revoked_at),
+            "created_at": instant(key.created_at),
+            "expires_at": instant(key.expires_at),
+            "revoked_at": instant(key.revoked_at),
         }
         for key in known.list()
     ]
@@ -82,7 +82,3 @@ def _keys(settings: Settings) -> "ApiKeys":
 
     home_folder.prepare(settings)
     return ApiKeys(open_database(settings.state_url))
-
-
-def _instant(unix_seconds: float | None) -> str | None:
-    return None if unix_seconds is None else datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")

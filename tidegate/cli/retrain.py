@@ -16,6 +16,7 @@ from tidegate.cli import app, console, retraining
 from tidegate.cli.options import AnyModel, AsJson, Home, Model, Percent
 from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
+from tidegate.moments import moment
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,6 +126,5 @@ def _now(settings: Settings, each: "Retraining") -> str:
 
 def _cells(settings: Settings, each: "Retraining") -> list[str]:
     numbers = ["" if value is None else str(value) for value in (each.data_set, each.version)]
-    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(each.started_at))
-    why = str(each.detail.get("why", ""))
-    return [str(each.id), each.model, each.state, _now(settings, each), each.step, *numbers, began, why]
+    stands = [str(each.id), each.model, each.state, _now(settings, each), each.step]
+    return [*stands, *numbers, moment(each.started_at), str(each.detail.get("why", ""))]

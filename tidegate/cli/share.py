@@ -3,7 +3,6 @@
 import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import AsJson, Home, Model
 from tidegate.errors import UsageError
+from tidegate.moments import instant
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -169,9 +169,9 @@ def _row(one: "Share", now: float) -> dict[str, Any]:
         "rate": one.rate_per_minute,
         "password": one.password_hash is not None,
         "notice": one.notice,
-        "created_at": _instant(one.created_at),
-        "expires_at": _instant(one.expires_at),
-        "revoked_at": _instant(one.revoked_at),
+        "created_at": instant(one.created_at),
+        "expires_at": instant(one.expires_at),
+        "revoked_at": instant(one.revoked_at),
     }
 
 
@@ -189,7 +189,3 @@ def _links(settings: Settings) -> "ShareLinks":
 
     home_folder.prepare(settings)
     return ShareLinks(open_database(settings.state_url), home_folder.signing_secret(settings.home))
-
-
-def _instant(unix_seconds: float | None) -> str | None:
-    return None if unix_seconds is None else datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%dT%H:%MZ")

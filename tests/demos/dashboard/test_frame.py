@@ -23,8 +23,8 @@ from demos.dashboard.content import (
     Table,
     megabytes,
     milliseconds,
-    moment,
     share,
+    when,
 )
 from demos.dashboard.forms import Field, Select, Word, form
 from demos.dashboard.page import render
@@ -139,8 +139,8 @@ def test_units_are_in_the_words_and_the_value_is_kept() -> None:
     assert milliseconds(0.00123) == Number(0.00123, "1.23 ms")
     assert megabytes(1_500_000) == Number(1_500_000, "1.5 MB")
     assert megabytes(1_500) == Number(1_500, "1.5 kB")
-    assert (share(None), milliseconds(None), megabytes(None)) == (None, None, None)
-    assert moment(0) == "1970-01-01 00:00"
+    assert (share(None), milliseconds(None), megabytes(None), when(None)) == (None, None, None, None)
+    assert when(0) == Mark("1970-01-01 00:00 UTC")
     assert math.isclose(getattr(share(1 / 3), "value", 0), 1 / 3)
 
 

@@ -291,7 +291,7 @@ def test_nothing_of_a_run_is_markup(home: Path) -> None:
 def test_every_table_of_the_runs_is_a_csv_file(home: Path) -> None:
     async def scenario(running: Running) -> None:
         answer = await running.client.get("/dashboard/runs?csv=runs&name=good")
-        assert answer.text.splitlines()[1].startswith(f"{RUN},good,finished,2023-11-14 22:13,news,0.9")
+        assert answer.text.splitlines()[1].startswith(f"{RUN},good,finished,2023-11-14 22:13 UTC,news,0.9")
         answer = await running.client.get(f"/dashboard/compare?run={RUN}&run={OTHER}&csv=metrics")
         assert answer.text.splitlines()[1] == "eval_accuracy,0.9,0.7,higher"
 
