@@ -219,7 +219,7 @@ def _disputed(items: Sequence[Document]) -> Section:
     columns = ["item", "text", "model said", "people said", "doubt", "slot", "queued"]
     table = Table(
         "disputed", "Disputed items, oldest first", columns, rows, empty="Nothing is disputed.",
-        note="Another annotator's answer settles one, and so does `tidegate relabel decide ITEM LABEL`.",
+        note="Another annotator's answer settles one, and so does `tidegate relabel decide ITEM --label LABEL`.",
     )  # fmt: skip
     return Section("Disputed", [table])
 
