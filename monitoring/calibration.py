@@ -4,8 +4,8 @@ Two-stage bootstrap of held-out *documents* (rows stay whole, so dependence betw
 held-out set anew, then a stream of windows from that world, and measure their distances to the fixed reference. The
 first stage is what a plain bootstrap forgets: the held-out rows are themselves a sample, and every window of a model
 shares their luck. Distances become comparable by their own mean and spread; the largest of all features controls the
-family (Westfall & Young 1993, max-T); and since worlds are kept apart, the rate at which two of three windows of one
-stream exceed a limit is counted, not derived from a product. Before: `building`, at export; after: `drift`, `alarm`.
+family (Westfall & Young 1993, max-T); what that may be at a stated rate of alarms is counted by `limits`.
+Before: `building`, at export; after: `drift`, `alarm`.
 Sources: Wilson & Hilferty 1931 (a gamma variable's cube root is nearly normal); Lowry et al. 1992 (multivariate EWMA).
 """
 
@@ -17,13 +17,21 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from monitoring.layout import Distances, Floats, Layout
+from monitoring.limits import (
+    RATES,
+    begun_alarms,
+    beyond_limit,
+    memory_limits,
+    rates_together,
+    two_of_three,
+    window_limits,
+)
 from monitoring.worlds import STREAM, WORLDS, Worlds
 from tidegate.bundle import Part
 
 MIN_DOCUMENTS = 50  # below it nobody knows what is normal
 MIN_ROWS = 50  # below it a window shows nothing that could be believed
 SIZES = (50, 100, 200, 500, 2_000, 5_000, 1_000_000)  # what lies between is nearly straight in 1 / rows
-RATES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 1e-5, 1e-6, 1e-7)  # false alarms a window
 LIMITED = 6  # sizes of windows; the last size is for slow windows, which remember many
 SEED = 20_261
 # What windows that forget forget at each step: they remember 1.5 and 19 windows. The quick one forgets so much that
@@ -31,8 +39,6 @@ SEED = 20_261
 RECENT, SLOW = 0.8, 0.1
 SETTLED = 3  # windows after which the slow one is judged
 _CHUNK = 25  # worlds at a time: 25 x 48 x 800 sums are 8 MB
-_CALM = 3  # windows without cause after which an alert resolves itself; see `alerts`
-_SEEN = 12  # alarms that a simulated rate must rest on; rarer ones are extrapolated
 
 
 class Calibration(Part):
@@ -132,11 +138,13 @@ def _rules(grid: Calibration, layout: Layout, sampled: "_Sampled", size: int) ->
     """A row of each grid of limits, and of what they let pass together."""
     alone = layout.family(grid.surprise(sampled.alone, size))  # (worlds, stream)
     recent, slow = (_remembering(grid, layout, sampled.memories[forget], forget, size) for forget in (RECENT, SLOW))
-    rows = {"window": _window_limits(alone), "recent": _memory_limits(recent), "slow": _memory_limits(slow)}
+    rows = {"window": window_limits(alone), "recent": memory_limits(recent), "slow": memory_limits(slow)}
     limits = zip(rows["window"], rows["recent"], rows["slow"], strict=True)
-    alarming = (_confirmed(alone > one) | _beyond(recent, two) | _beyond(slow, three) for one, two, three in limits)
-    begun = np.array([_begun(each) for each in alarming])
-    return rows | {"together": _extrapolated(begun, alone.size)}
+    alarming = (
+        two_of_three(alone > one) | beyond_limit(recent, two) | beyond_limit(slow, three) for one, two, three in limits
+    )
+    begun = np.array([begun_alarms(each) for each in alarming])
+    return rows | {"together": rates_together(begun, alone.size)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,81 +196,9 @@ def _shape(mean: Floats, deviation: Floats) -> tuple[Floats, Floats]:
     return center, np.clip((center / np.maximum(deviation, 1e-12)) ** 2, 0.05, 1e4)
 
 
-def _window_limits(surprise: Floats) -> tuple[float, ...]:
-    """Limit for each of RATES, from the surprise of windows (worlds, stream).
-
-    Two of three windows are beyond it, and were not just before, 2 p^2 (1 - p)^2 times a window in a world where one
-    is with chance p; the unbiased estimate of that product over the windows of a world uses every pair of them.
-    """
-    candidates = _candidates(surprise)
-    beyond = (surprise[None] > candidates[:, None, None]).sum(axis=2).astype(np.float64)  # (candidates, worlds)
-    rest, length = surprise.shape[1] - beyond, surprise.shape[1]
-    draws = length * (length - 1) * (length - 2) * (length - 3)
-    rates = 2.0 * (beyond * (beyond - 1) * rest * (rest - 1)).mean(axis=1) / draws
-    return _invert(candidates, rates, _SEEN / surprise.size)
-
-
-def _memory_limits(surprise: Floats) -> tuple[float, ...]:
-    """Limit for each of RATES, from the surprise (worlds, steps) of a window that forgets.
-
-    An alarm is a step across the limit.
-    """
-    candidates = _candidates(surprise)
-    before = np.pad(surprise[:, :-1], ((0, 0), (1, 0)), constant_values=-np.inf)
-    rates = np.array([((surprise > limit) & (before <= limit)).mean() for limit in candidates])
-    return _invert(candidates, rates, _SEEN / surprise.size)
-
-
 def _remembering(grid: Calibration, layout: Layout, distances: Floats, forget: float, size: int) -> Floats:
     """Surprise of a window that forgets, (worlds, steps) from where it is judged; distances are of all features."""
     steps = enumerate(_remembered(size, forget).tolist())
     found = np.stack([layout.family(grid.surprise(distances[:, step], rows)) for step, rows in steps], axis=1)
     judged: Floats = found[:, SETTLED if forget == SLOW else 0 :]
     return judged
-
-
-def _confirmed(beyond: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where two of the last three windows are beyond their limit, (worlds, stream)."""
-    counts = beyond.astype(int)
-    counts[:, 1:] += beyond[:, :-1]
-    counts[:, 2:] += beyond[:, :-2]
-    two: NDArray[np.bool_] = counts >= 2
-    return two
-
-
-def _beyond(surprise: Floats, limit: float) -> NDArray[np.bool_]:
-    """Where a window that forgets is beyond its limit, (worlds, stream); not before it is judged."""
-    return np.pad(surprise > limit, ((0, 0), (STREAM - surprise.shape[1], 0)))
-
-
-def _begun(alarming: NDArray[np.bool_]) -> int:
-    """Alarms that begin: after so many calm windows as resolve one."""
-    before = np.zeros_like(alarming)
-    for back in range(1, _CALM + 1):
-        before[:, back:] |= alarming[:, :-back]
-    return int((alarming & ~before).sum())
-
-
-def _extrapolated(begun: NDArray[np.int64], windows: int) -> tuple[float, ...]:
-    """Alarms a window at each of RATES; rarer ones than were seen are in proportion to the rate."""
-    rates, seen = np.array(RATES), begun >= _SEEN
-    shares = np.clip(begun / windows / rates, 1.0, 3.0)
-    shares[~seen] = shares[seen][-1] if seen.any() else 3.0
-    return tuple(np.minimum.accumulate(shares * rates).tolist())
-
-
-def _candidates(surprise: Floats) -> Floats:
-    return np.unique(np.quantile(surprise, 1.0 - np.geomspace(0.5, 1.0 / surprise.size, 100)))
-
-
-def _invert(limits: Floats, rates: Floats, lowest: float) -> tuple[float, ...]:
-    """Limits for RATES from a falling curve; a straight line in log(rate) beyond what was simulated."""
-    peak = int(rates.argmax())  # a very low limit is always exceeded, which is one alarm, not many
-    limits, rates = limits[peak:], rates[peak:]
-    solid = rates >= lowest
-    limits, logs = limits[solid], -np.log10(rates[solid])
-    tail = logs >= logs[-1] - 0.7
-    slope = max(float(np.polyfit(logs[tail], limits[tail], 1)[0]), 0.1) if tail.sum() > 2 else 1.0
-    wanted = -np.log10(np.array(RATES))
-    inside = np.interp(wanted, logs, limits)
-    return tuple(np.where(wanted > logs[-1], limits[-1] + slope * (wanted - logs[-1]), inside).tolist())

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from monitoring.alarm import Detector
-from monitoring.calibration import MIN_DOCUMENTS, RATES, Calibration
+from monitoring.calibration import MIN_DOCUMENTS, Calibration
 from monitoring.layout import Floats
+from monitoring.limits import RATES
 from monitoring.reference import Reference
 from monitoring.summary import Summary
 from tests.monitoring.samples import draw, reference
