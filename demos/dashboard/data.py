@@ -14,15 +14,14 @@ from demos.dashboard import content, histogram
 from demos.dashboard.content import Cell, Figure, Link, Markup, Number, Page, Part, Section, Table
 from demos.dashboard.data_figures import SPLITS, cell, flag_figure, grid_of, mark, share_figure, spread_figure, title_of
 from demos.dashboard.forms import Select, form
-from demos.dashboard.models import MODELS
 from demos.dashboard.spreads import NAMES
+from demos.dashboard.version_pages import OLD, crumbs, unreadable, version_of
 from demos.dashboard.visit import Visit
 from tidegate.errors import BundleCorrupt, BundleNotFound
 from tidegate.moments import moment
 
 Document = Mapping[str, Any]
 
-OLD = "This version was exported before a bundle kept its training and evaluation splits whole; export it again to see"
 _RARE = 0.005  # a share that a bar does not show
 _FIRST = 6  # features above the fold
 _QUALITY = ("empty", "truncated", "duplicate", "unknown_rate", "abstained", "script")
@@ -52,28 +51,6 @@ async def data_health(visit: Visit) -> Page:
         Section("Figures", [_summary(report)], _known(report)),
     ]
     return Page(f"{model}: data", _lead(report, window), sections, crumbs(model), model=model)
-
-
-async def version_of(visit: Visit) -> int:
-    """The version that is asked for, or the champion.
-
-    Raises:
-        ModelNotFound, BundleNotFound: there is none.
-    """
-    model = visit.path["model"]
-    visit.gateway.repository.state(model)
-    return await run_in_threadpool(visit.gateway.bundles.resolve, model, visit.number("version") or "champion")
-
-
-def crumbs(model: str, *more: Link) -> list[Link]:
-    """Where a page of a model is."""
-    return [MODELS, Link(model, f"/dashboard/models/{model}"), *more]
-
-
-def unreadable(what: str, model: str, version: int, error: Exception) -> Page:
-    """The page where the bundle says nothing."""
-    lead = f"Nothing can be said of version {version}: {error}"
-    return Page(f"{model}: {what.lower()}", lead, [], crumbs(model), model=model)
 
 
 def _lead(report: Document, asked: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from demos.dashboard import content, histogram, spreads
-from demos.dashboard.content import Cell, Figure, Mark, Markup
+from demos.dashboard.content import Cell, Figure, Mark, Markup, Number
 from demos.dashboard.spreads import Group
 
 Document = Mapping[str, Any]
@@ -35,6 +35,17 @@ def spread_figure(feature: Document) -> Figure | None:
     notes = [_beyond(split, found) for split in found.shares]
     note = " ".join([verdict(feature), *filter(None, notes)])
     return Figure(_caption(feature, title), spreads.steps(f"{title}: distribution", found, title), note)
+
+
+def no_bins(feature: Document) -> str:
+    """Why there is no distribution of a feature to show."""
+    kept = "sums alone" if feature["kind"] != "tokens" else "hashed buckets that cannot be read back"
+    return f"Of this feature a bundle and its windows keep {kept}, so there is a distance and no distribution to show."
+
+
+def short(value: float | None) -> Cell:
+    """A distance as a cell."""
+    return None if value is None else Number(value, f"{value:.3f}")
 
 
 def grid_of(figures: Sequence[Figure]) -> Markup:

@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 from demos import drift_sections
 from demos.dashboard import content
 from demos.dashboard.content import Cell, Link, Mark, Markup, Number, Page, Section, Table
-from demos.dashboard.data import crumbs, version_of
 from demos.dashboard.data_figures import title_of
+from demos.dashboard.version_pages import crumbs, version_of
 from demos.dashboard.visit import Visit
 from tidegate.errors import InvalidInput
 from tidegate.moments import moment
