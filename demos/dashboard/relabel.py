@@ -14,11 +14,11 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 
-from demos.dashboard import content
 from demos.dashboard.content import Cell, Figure, Link, Mark, Markup, Number, Page, Section, Table, text
 from demos.dashboard.models import MODELS
 from demos.dashboard.plots import Series, lines
 from demos.dashboard.relabel_outcome import data_sets, gates, worth
+from demos.dashboard.relabel_people import disputed, people
 from demos.dashboard.visit import Visit
 from tidegate.annotation import Document
 from tidegate.moments import moment
@@ -77,8 +77,8 @@ async def one_queue(visit: Visit) -> Page:
         _queue(told, visit.gateway.settings.root_path),
         _progress(told["days"]),
         worth(told["worth"]),
-        _people(told),
-        _disputed(told["disputed"]),
+        people(told),
+        disputed(told["disputed"]),
         Section("From labels to a model", [data_sets(told["data_sets"]), gates(model, told["retrainings"])]),
     ]
     return Page(title, _lead(told, time.time()), sections, crumbs, model=model)
@@ -155,89 +155,12 @@ def _progress(days: Sequence[Document]) -> Section:
     return Section("Progress", [*figures, table])
 
 
-def _people(told: Document) -> Section:
-    """Each annotator, and how they agree."""
-    rows: list[list[Cell]] = [
-        [
-            one["annotator"],
-            one["answers"],
-            one["skipped"],
-            one["none"],
-            None if one["seconds"] is None else Number(one["seconds"], f"{one['seconds']:.1f} s"),
-            one["gold"]["items"] if one["gold"] else None,
-            content.share(one["gold"]["accuracy"]) if one["gold"] else None,
-            _interval(one["gold"]) if one["gold"] else None,
-            moment(one["last_at"]),
-        ]
-        for one in told["annotators"]
-    ]
-    columns = [
-        "annotator", "answers", "skipped", "no label fits", "mean time", "gold items", "right on gold",
-        "95 % interval", "last answer",
-    ]  # fmt: skip
-    people = Table("annotators", "Annotators", columns, rows, empty="Nobody has answered yet.")
-    return Section("People", [people, _agreement(told)], lead=_agreed(told["agreement"]))
-
-
-def _agreed(all_pairs: Document) -> str:
-    if all_pairs["value"] is None:
-        return (
-            f"{all_pairs['items']} items have two answers; how far people agree beyond chance is told from 10 on, "
-            "where they use more than one label."
-        )
-    return (
-        f"Krippendorff's alpha over {all_pairs['items']} items with two answers or more: {all_pairs['value']:.2f}, "
-        f"95 % interval {all_pairs['low']:.2f} to {all_pairs['high']:.2f}; 1 is perfect, 0 is chance."
-    )
-
-
-def _agreement(told: Document) -> Table:
-    rows: list[list[Cell]] = [
-        [f"{pair['one']}, {pair['other']}", pair["items"], pair["value"], _plain_interval(pair)]
-        for pair in told["pairs"]
-    ]
-    return Table(
-        "agreement", "Cohen's kappa of pairs", ["pair", "items both labelled", "kappa", "95 % interval"], rows,
-        note="Of the newest 500 items with two answers; told from 10 on.", empty="No item has answers of two people.",
-    )  # fmt: skip
-
-
-def _disputed(items: Sequence[Document]) -> Section:
-    """What its annotators do not settle, and how a person does."""
-    rows: list[list[Cell]] = [
-        [
-            item["id"][:8],
-            item["text"],
-            item["predicted"],
-            "; ".join(f"{who}: {label}" for who, label in item["answers"].items()) or None,
-            item["doubt"] or None,
-            item["slot"],
-            moment(item["created_at"]),
-        ]
-        for item in items
-    ]
-    columns = ["item", "text", "model said", "people said", "doubt", "slot", "queued"]
-    table = Table(
-        "disputed", "Disputed items, oldest first", columns, rows, empty="Nothing is disputed.",
-        note="Another annotator's answer settles one, and so does `tidegate relabel decide ITEM --label LABEL`.",
-    )  # fmt: skip
-    return Section("Disputed", [table])
-
-
 def _count(items: Sequence[Document], chosen: Callable[[Document], bool]) -> int:
     return sum(row["items"] for row in items if chosen(row))
 
 
 def _items(count: int) -> str:
     return "item waits" if count == 1 else "items wait"
-
-
-def _interval(told: Document) -> str:
-    return f"{told['low']:.1%} to {told['high']:.1%}"
-
-
-def _plain_interval(told: Document) -> str | None:
-    return None if told["low"] is None else f"{told['low']:.2f} to {told['high']:.2f}"
 
 
 def _age(at: float | None, now: float) -> Cell:
