@@ -85,17 +85,7 @@ def render(report: Document, texts: Mapping[str, str], root_path: str = "") -> s
         texts: kept inputs by prediction id, of those that the report names as examples.
         root_path: what a proxy puts in front of every address.
     """
-    parts = [
-        drift_sections.header(report),
-        drift_sections.alerts(report),
-        drift_sections.contracts(report),
-        drift_sections.attribution(report),
-        drift_sections.accuracy(report),
-        drift_sections.examples(report, texts),
-        drift_sections.windows(report),
-        drift_sections.features(report),
-        drift_sections.periods(report),
-    ]
+    parts = [drift_sections.header(report), drift_sections.alerts(report), *drift_sections.findings(report, texts)]
     title = escape(f"Drift of {report['model']}/{report['version']}")
     label = escape(f"{root_path}/relabel/{report['model']}")
     as_json = escape(f"{root_path}/models/{report['model']}/drift")

@@ -46,6 +46,20 @@ def alerts(report: Document) -> str:
     return _section("Open alerts", f'<ul class="plain">{"".join(rows)}</ul>') if rows else ""
 
 
+def findings(report: Document, texts: Mapping[str, str]) -> list[str]:
+    """What was found, section by section; `texts` are kept inputs by prediction id."""
+    drawn = (
+        contracts(report),
+        attribution(report),
+        accuracy(report),
+        examples(report, texts),
+        windows(report),
+        features(report),
+        periods(report),
+    )
+    return [section for section in drawn if section]
+
+
 def windows(report: Document) -> str:
     """How surprising each window was, against the limit that keeps false alarms within the budget."""
     alarm = report["alarm"]

@@ -11,12 +11,12 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from demos import drift_sections
 from demos.dashboard import content
 from demos.dashboard.content import Cell, Link, Mark, Markup, Number, Page, Section, Table
 from demos.dashboard.data_figures import title_of
 from demos.dashboard.version_pages import crumbs, version_of
 from demos.dashboard.visit import Visit
+from demos.drift_sections import findings
 from tidegate.errors import InvalidInput
 from tidegate.moments import moment
 
@@ -69,19 +69,10 @@ def _silent(report: Document) -> str:
 def _sections(report: Document, texts: Mapping[str, str], alert: int | None) -> list[Section]:
     if "sentence" not in report:
         return []
-    drawn = (
-        drift_sections.contracts(report),
-        drift_sections.attribution(report),
-        drift_sections.accuracy(report),
-        drift_sections.examples(report, texts),
-        drift_sections.windows(report),
-        drift_sections.features(report),
-        drift_sections.periods(report),
-    )
     return [
         Section("", [_standing(report, alert)]),
         *([Section("Alerts that are not resolved", [_alerts(report)])] if report["alerts"] else []),
-        *(Section("", [Markup(f'<div class="report">{html}</div>')]) for html in drawn if html),
+        *(Section("", [Markup(f'<div class="report">{each}</div>')]) for each in findings(report, texts)),
         Section("Figures", [_windows(report), _features(report)]),
     ]
 
