@@ -14,7 +14,7 @@ from tests import bundles
 from tests.servers import environment, export_python, tidegate
 from tidegate import store
 from tidegate.bundle_store import BundleStore
-from tidegate.cli import retraining
+from tidegate.cli import retraining, retraining_steps
 from tidegate.cli.training import filled
 from tidegate.environments import CHECKOUT
 from tidegate.errors import GateRefused, UsageError
@@ -118,13 +118,13 @@ def test_the_canary_is_set_once_and_the_champion_when_asked_to(tmp_path: Path) -
         bundles.sentiment(published)
     under_way = work(tmp_path)
     under_way.retraining = retrainings.advance(under_way.database, under_way.retraining, "export", 2.0, {}, version=2)
-    first, second = retraining.deploy(under_way), retraining.deploy(under_way)
+    first, second = retraining_steps.deploy(under_way), retraining_steps.deploy(under_way)
     since = published.aliases("sentiment").since
 
     assert first == second == {"aliases": ["canary"]}
     assert published.aliases("sentiment").since == since
     under_way.options = retraining.Options("", quality=False, promote=True, percent=None, margin=1.0)
-    assert retraining.deploy(under_way) == {"aliases": ["champion"]}
+    assert retraining_steps.deploy(under_way) == {"aliases": ["champion"]}
 
 
 def test_a_worse_version_is_stopped_with_the_numbers(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_worse_version_is_stopped_with_the_numbers(tmp_path: Path) -> None:
     with pytest.raises(
         GateRefused, match=r"on the evaluation rows it is right on 0.0% of 40 texts, the live version on"
     ):
-        retraining.gate(under_way)
+        retraining_steps.gate(under_way)
 
 
 def test_a_model_without_labels_is_told_what_to_do(tmp_path: Path) -> None:

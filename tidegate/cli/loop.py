@@ -17,7 +17,8 @@ import typer
 from tidegate.aliases import CHAMPION
 from tidegate.cli import app, console, retraining
 from tidegate.cli.options import AsJson, Home, Model
-from tidegate.cli.retrain import DEFAULT_MARGIN, STEPS, Margin
+from tidegate.cli.retrain import DEFAULT_MARGIN, Margin
+from tidegate.cli.retraining_steps import STEPS
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 

@@ -14,6 +14,7 @@ from tidegate.aliases import CHAMPION
 from tidegate.bundle_store import BundleStore, checked_name
 from tidegate.cli import app, console, retraining
 from tidegate.cli.options import AnyModel, AsJson, Home, Model, Percent
+from tidegate.cli.retraining_steps import STEPS
 from tidegate.cli.state import state_database
 from tidegate.errors import UsageError
 from tidegate.moments import moment
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
     from monitoring.labels.retrainings import Retraining
 
 DEFAULT_MARGIN = 1.0  # points; as `monitoring.labels.paired`, which would load numpy here
-
-STEPS: tuple[tuple[str, retraining.Step], ...] = (
-    ("check_labels", retraining.check_labels),
-    ("build_data_set", retraining.build_data_set),
-    ("train", retraining.train_run),
-    ("export", retraining.export),
-    ("gate", retraining.gate),
-    ("deploy", retraining.deploy),
-)
 
 LAST_OF_LOOP = "settle"  # what a loop does before its retraining
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli import console
-from tidegate.cli.retraining import Step, Work, answers, doubt_labels
+from tidegate.cli.retraining import Step, Work
+from tidegate.cli.retraining_steps import answers, doubt_labels
 from tidegate.errors import UsageError
 
 if TYPE_CHECKING:
