@@ -9,7 +9,7 @@ import what judges windows, and with it pandas: hence the imports for types alon
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -31,62 +31,53 @@ class MonitoringMetrics:
     """Every metric of this room, in one registry."""
 
     def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.time) -> None:
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"tidegate_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str, mode: Literal["mostrecent", "max"] = "mostrecent") -> Gauge:
+            return Gauge(f"tidegate_{name}", text, labels, registry=registry, multiprocess_mode=mode)
+
         self._clock = clock
-        self._score = Gauge(
-            "tidegate_drift_score",
-            "Distance of the latest scored window from the reference.",
-            ["model", "feature"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
+        self._score = gauge(
+            "drift_score", "Distance of the latest scored window from the reference.", "model", "feature"
         )
-        self._threshold = Gauge(
-            "tidegate_drift_threshold",
+        self._threshold = gauge(
+            "drift_threshold",
             "What the score exceeds only if drifted, at the rate that `false_alarm_days` allows.",
-            ["model", "feature"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
+            "model",
+            "feature",
         )
-        self.alerts = Counter("tidegate_drift_alerts", "Drift alerts opened.", ["model"], registry=registry)
-        self.rows = Counter("tidegate_monitor_rows", "Predictions profiled.", ["model"], registry=registry)
-        self.dropped = Counter(
-            "tidegate_monitor_dropped",
+        self.alerts = counter("drift_alerts", "Drift alerts opened.", "model")
+        self.rows = counter("monitor_rows", "Predictions profiled.", "model")
+        self.dropped = counter(
+            "monitor_dropped",
             "Predictions that monitoring did not see: its queue was full, its process died, or writing failed.",
-            registry=registry,
         )
-        self.alerts_open = Gauge(
-            "tidegate_alerts_open",
+        self.alerts_open = gauge(
+            "alerts_open",
             "Alerts that are not resolved, acknowledged ones included.",
-            ["model", "kind", "severity"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
+            "model",
+            "kind",
+            "severity",
         )
-        self.deliveries = Gauge(
-            "tidegate_deliveries",
+        self.deliveries = gauge(
+            "deliveries",
             "Deliveries of alerts: new and pending wait, dead ones were given up, delivered ones are the last 1,000.",
-            ["state"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
+            "state",
         )
-        self.webhook_failures = Counter(
-            "tidegate_webhook_failures", "Tries to deliver an alert that failed.", registry=registry
-        )
-        self._grown = Gauge(
-            "tidegate_profile_grown_timestamp_seconds",
+        self.webhook_failures = counter("webhook_failures", "Tries to deliver an alert that failed.")
+        self._grown = gauge(
+            "profile_grown_timestamp_seconds",
             "Unix time when the model's profile last grew; `time()` less this is a dead man's switch.",
-            ["model"],
-            registry=registry,
-            multiprocess_mode="max",
+            "model",
+            mode="max",
         )
-        self._accuracy = {
-            name: Gauge(f"tidegate_{name}", text, ["model"], registry=registry, multiprocess_mode="mostrecent")
-            for name, text in _ACCURACY.items()
-        }
-        self.depth = Gauge(
-            "tidegate_relabel_queue_depth",
+        self._accuracy = {name: gauge(name, text, "model") for name, text in _ACCURACY.items()}
+        self.depth = gauge(
+            "relabel_queue_depth",
             "Items that wait for a label, by the slot that they were selected for; drift: to explain an alert.",
-            ["model", "slot"],
-            registry=registry,
-            multiprocess_mode="mostrecent",
+            "model",
+            "slot",
         )
         counters = (self.alerts, self.rows, self.dropped, self.webhook_failures)
         gauges = (self._score, self._threshold, self.alerts_open, self.deliveries, self._grown, self.depth)

@@ -8,7 +8,7 @@ Source: buckets grow geometrically by about 2, from below the fastest run to pas
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,6 +20,7 @@ from serving.statistics import Statistics
 from tidegate.errors import Overloaded, Shed
 
 ABANDONED = 499
+OverWorkers = Literal["livesum", "livemin", "livemax"]  # how the figures of several workers become one
 Standing = Literal["loading", "ready", "failed", "unloaded", "stuck"]
 _SECONDS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -31,87 +32,67 @@ class ServingMetrics:
     """Every metric of serving; `of` binds them to one model."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        def seconds(name: str, text: str) -> Histogram:
-            return Histogram(f"tidegate_{name}_seconds", text, ["model"], buckets=_SECONDS, registry=registry)
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"tidegate_{name}", text, ["model", *labels], registry=registry)
 
-        def gauge(name: str, text: str, *labels: str, over_workers: Literal["livesum", "livemin", "livemax"]) -> Gauge:
+        def histogram(name: str, text: str, buckets: Sequence[float] = _SECONDS) -> Histogram:
+            return Histogram(f"tidegate_{name}", text, ["model"], buckets=buckets, registry=registry)
+
+        def gauge(name: str, over_workers: OverWorkers, text: str, *labels: str) -> Gauge:
             names = ["model", *labels]
             return Gauge(f"tidegate_{name}", text, names, registry=registry, multiprocess_mode=over_workers)
 
-        self.requests = Counter(
-            "tidegate_requests", "Prediction requests by HTTP status.", ["model", "outcome"], registry=registry
-        )
-        self.texts = Counter("tidegate_texts", "Texts answered.", ["model"], registry=registry)
-        self.shed = Counter(
-            "tidegate_shed",
+        self.requests = counter("requests", "Prediction requests by HTTP status.", "outcome")
+        self.texts = counter("texts", "Texts answered.")
+        self.shed = counter(
+            "shed",
             "Requests refused with 429: queue_full, deadline (the wait would be longer), rate_limit (of the key).",
-            ["model", "reason"],
-            registry=registry,
+            "reason",
         )
         self.shed.labels("", "rate_limit")
-        self.refused_wait_seconds = seconds("refused_wait", "Predicted wait of the requests that were refused for it.")
-        self.request_seconds = seconds("request", "From the texts to their answers, all stages.")
-        self.queue_seconds = seconds("queue", "From tokenized to the first batch that took a row of the request.")
-        self.tokenize_seconds = seconds("tokenize", "Tokenization, waiting for the tokenizer included.")
-        self.infer_seconds = seconds("infer", "One run of the model on one batch.")
-        self.batch_rows = Histogram(
-            "tidegate_batch_rows", "Rows of a batch.", ["model"], buckets=_ROWS, registry=registry
+        self.refused_wait_seconds = histogram(
+            "refused_wait_seconds", "Predicted wait of the requests that were refused for it."
         )
-        self.batch_tokens = Histogram(
-            "tidegate_batch_tokens", "Padded tokens of a batch.", ["model"], buckets=_TOKENS, registry=registry
+        self.request_seconds = histogram("request_seconds", "From the texts to their answers, all stages.")
+        self.queue_seconds = histogram(
+            "queue_seconds", "From tokenized to the first batch that took a row of the request."
         )
-        self.padding_tokens = Counter(
-            "tidegate_padding_tokens", "Tokens that were run as padding.", ["model"], registry=registry
-        )
-        self.padding = Histogram(
-            "tidegate_batch_padding_ratio",
-            "Share of a batch's tokens that is padding.",
-            ["model"],
-            buckets=_SHARES,
-            registry=registry,
-        )
-        self.queued = gauge("queued_texts", "Texts that wait for a batch.", over_workers="livesum")
+        self.tokenize_seconds = histogram("tokenize_seconds", "Tokenization, waiting for the tokenizer included.")
+        self.infer_seconds = histogram("infer_seconds", "One run of the model on one batch.")
+        self.batch_rows = histogram("batch_rows", "Rows of a batch.", _ROWS)
+        self.batch_tokens = histogram("batch_tokens", "Padded tokens of a batch.", _TOKENS)
+        self.padding_tokens = counter("padding_tokens", "Tokens that were run as padding.")
+        self.padding = histogram("batch_padding_ratio", "Share of a batch's tokens that is padding.", _SHARES)
+        self.queued = gauge("queued_texts", "livesum", "Texts that wait for a batch.")
         self.drain_seconds = gauge(
             "drain_seconds",
+            "livemax",
             "Predicted time until what waits now is answered; of several workers, the longest.",
-            over_workers="livemax",
         )
-        self.in_flight = gauge("requests_in_flight", "Prediction requests not yet answered.", over_workers="livesum")
+        self.in_flight = gauge("requests_in_flight", "livesum", "Prediction requests not yet answered.")
         self.ready = gauge(
-            "model_ready", "1 when every worker's model answers, 0 while one loads or failed.", over_workers="livemin"
+            "model_ready", "livemin", "1 when every worker's model answers, 0 while one loads or failed."
         )
-        self.info = gauge(
-            "model_info", "What is served; always 1.", "version", "variant", "device", over_workers="livemax"
-        )
+        self.info = gauge("model_info", "livemax", "What is served; always 1.", "version", "variant", "device")
         self.standing = gauge(
-            "model_standing",
-            "Workers in which the model stands so; stuck: it hangs.",
-            "standing",
-            over_workers="livesum",
+            "model_standing", "livesum", "Workers in which the model stands so; stuck: it hangs.", "standing"
         )
         self.version = gauge(
-            "model_version",
-            "Version in the role of champion, canary or shadow; 0: none.",
-            "role",
-            over_workers="livemax",
+            "model_version", "livemax", "Version in the role of champion, canary or shadow; 0: none.", "role"
         )
-        self.canary_percent = gauge(
-            "canary_percent", "Share of the callers that the canary answers.", over_workers="livemax"
-        )
-        self.restarts = Counter(
-            "tidegate_model_restarts", "Times that a model hung and was opened anew.", ["model"], registry=registry
-        )
-        self.rollout_requests = Counter(
-            "tidegate_rollout_requests",
+        self.canary_percent = gauge("canary_percent", "livemax", "Share of the callers that the canary answers.")
+        self.restarts = counter("model_restarts", "Times that a model hung and was opened anew.")
+        self.rollout_requests = counter(
+            "rollout_requests",
             "Requests to a version while a canary or shadow is compared: answered, failed.",
-            ["model", "version", "outcome"],
-            registry=registry,
+            "version",
+            "outcome",
         )
-        self.rollout_texts = Counter(
-            "tidegate_rollout_texts",
+        self.rollout_texts = counter(
+            "rollout_texts",
             "Texts that the champion and another version were both to answer: agreed, differed, unanswered, skipped.",
-            ["model", "version", "outcome"],
-            registry=registry,
+            "version",
+            "outcome",
         )
         self.workers = Gauge(
             "tidegate_workers", "Processes that answer.", registry=registry, multiprocess_mode="livesum"
