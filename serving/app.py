@@ -48,6 +48,13 @@ from tidegate.bundle_store import BundleStore
 from tidegate.records import Monitor, Recorder
 from tidegate.settings import Settings
 
+# What has routes, in the order of the API's pages.
+_PARTS = (
+    *(predict, routes, behaviour, traffic, alerts, relabel, label_studio),
+    *(v2_routes, v2_repository, hf, tei, kserve_v1, mlflow_scoring, tei_embed, openai_embeddings),
+    *(docs_page, login),
+)
+
 
 def create_app(
     settings: Settings,
@@ -71,11 +78,11 @@ def create_app(
         recorder: gets a record of each prediction, on the event loop.
         monitor: answers drift and takes feedback, in threads.
         registry: where the metrics live, and what `/metrics` shows.
+        planner: says how each bundle runs here; as it was exported when None.
         comparisons: keeps how versions compare; nothing does when None.
         keys: who may do what, beside the key of the settings; nobody when None.
         secret: signs the cookies of who signed in; one of this process alone when None.
         desk: gives out what people label; nothing when None.
-        planner: says how each bundle runs here; as it was exported when None.
         on_loaded: called on the event loop once no model is loading any more; `repository.ready` says how it went.
     """
     metrics = ServingMetrics(registry)
@@ -104,17 +111,8 @@ def create_app(
         app.add_middleware(LocalOnly, door=door, origins=settings.origins)
     app.add_middleware(ApiKeyAuth, door=door)
     headers.allow_origins(app, settings.origins)
-    app.include_router(predict.router)
-    app.include_router(routes.router)
-    app.include_router(behaviour.router)
-    app.include_router(traffic.router)
-    app.include_router(alerts.router)
-    app.include_router(relabel.router)
-    app.include_router(label_studio.router)
-    for protocol in (v2_routes, v2_repository, hf, tei, kserve_v1, mlflow_scoring, tei_embed, openai_embeddings):
-        app.include_router(protocol.router)
-    app.include_router(docs_page.router)
-    app.include_router(login.router)
+    for part in _PARTS:
+        app.include_router(part.router)
     docs_page.describe_keys(app)
     problems.install(app)
     return app
