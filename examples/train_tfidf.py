@@ -36,9 +36,33 @@ def _fit(arguments: argparse.Namespace, splits: Splits) -> tuple[Any, Any]:
     """Vectorizer and classifier of the epoch with the lowest validation loss."""
     import mlflow
     import numpy as np
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import SGDClassifier
-    from sklearn.metrics import f1_score, log_loss
+
+    vectorizer = _vectorizer(arguments, splits)
+    training = oversample(splits.training, Random(arguments.seed))
+    (texts, seen), (validation, unseen) = _columns(training), _columns(splits.validation)
+    inputs, held_out = vectorizer.transform(texts), vectorizer.transform(validation)
+    classifier = SGDClassifier(
+        loss="log_loss", alpha=arguments.alpha, class_weight=_class_weights(training), random_state=arguments.seed
+    )
+    best, best_loss = classifier, float("inf")
+    rng = np.random.default_rng(arguments.seed)
+    for epoch in range(1, arguments.epochs + 1):
+        order = rng.permutation(len(training))
+        classifier.partial_fit(inputs[order], np.array(seen)[order], classes=np.array(splits.labels))
+        losses = _losses(classifier, splits.labels, (inputs, seen), (held_out, unseen))
+        mlflow.log_metrics(losses, step=epoch)
+        told = "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
+        say(f"epoch {epoch:2d}/{arguments.epochs}  {told}")
+        if losses["validation_loss"] < best_loss:
+            best, best_loss = copy.deepcopy(classifier), losses["validation_loss"]
+    return vectorizer, best
+
+
+def _vectorizer(arguments: argparse.Namespace, splits: Splits) -> Any:
+    """TF-IDF, fitted to the training texts."""
+    import numpy as np
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
     vectorizer = TfidfVectorizer(
         analyzer=arguments.analyzer,
@@ -47,37 +71,24 @@ def _fit(arguments: argparse.Namespace, splits: Splits) -> tuple[Any, Any]:
         sublinear_tf=True,
         dtype=np.float64,
     )
-    training = oversample(splits.training, Random(arguments.seed))
     try:
-        vectorizer.fit(_columns(splits.training)[0])
+        return vectorizer.fit(_columns(splits.training)[0])
     except ValueError as error:  # scikit-learn: "empty vocabulary", "no terms remain"
         raise UsageError(f"no term is left to learn from ({error}); lower --min-df or change --ngrams") from None
-    inputs, validation = (
-        vectorizer.transform(_columns(training)[0]),
-        vectorizer.transform(_columns(splits.validation)[0]),
-    )
-    seen, unseen = np.array(_columns(training)[1]), np.array(_columns(splits.validation)[1])
-    classifier = SGDClassifier(
-        loss="log_loss", alpha=arguments.alpha, class_weight=_class_weights(training), random_state=arguments.seed
-    )
-    best, best_loss = classifier, float("inf")
-    rng = np.random.default_rng(arguments.seed)
-    for epoch in range(1, arguments.epochs + 1):
-        order = rng.permutation(len(training))
-        classifier.partial_fit(inputs[order], seen[order], classes=np.array(splits.labels))
-        losses = {
-            "train_loss": log_loss(seen, classifier.predict_proba(inputs), labels=splits.labels),
-            "validation_loss": log_loss(unseen, classifier.predict_proba(validation), labels=splits.labels),
-            "validation_macro_f1": f1_score(unseen, classifier.predict(validation), average="macro"),
-        }
-        mlflow.log_metrics(losses, step=epoch)
-        say(
-            f"epoch {epoch:2d}/{arguments.epochs}  "
-            + "  ".join(f"{name} {value:.4f}" for name, value in losses.items())
-        )
-        if losses["validation_loss"] < best_loss:
-            best, best_loss = copy.deepcopy(classifier), losses["validation_loss"]
-    return vectorizer, best
+
+
+def _losses(
+    classifier: Any, labels: Sequence[str], training: tuple[Any, Any], validation: tuple[Any, Any]
+) -> dict[str, float]:
+    """What an epoch came to, from inputs and labels of both splits."""
+    from sklearn.metrics import f1_score, log_loss
+
+    (inputs, seen), (held_out, unseen) = training, validation
+    return {
+        "train_loss": log_loss(seen, classifier.predict_proba(inputs), labels=labels),
+        "validation_loss": log_loss(unseen, classifier.predict_proba(held_out), labels=labels),
+        "validation_macro_f1": f1_score(unseen, classifier.predict(held_out), average="macro"),
+    }
 
 
 def oversample(rows: Sequence[Row], rng: Random) -> list[Row]:
