@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks.drift.rivals.catalog import Library
 from benchmarks.opening import plan_of
+from benchmarks.parts import Conditions
 from benchmarks.peers.catalog import Peer
-from benchmarks.results import Conditions
 from benchmarks.workspace import Workspace
 from tidegate import devices
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.bars import Verdict, judge, p50, p99, ratio, throughput
 from benchmarks.drift.tables import contest_section, replay_section
 from benchmarks.loop.tables import loop_section
-from benchmarks.results import Conditions, Load, Pair, Results, Turns, middle
+from benchmarks.parts import Conditions
+from benchmarks.results import Load, Pair, Results, Turns, middle
 from tidegate.environments import CHECKOUT
 from tidegate.errors import UsageError
 

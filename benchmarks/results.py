@@ -4,31 +4,16 @@ Each part has its own conditions, because parts are measured one command at a ti
 only its own part. Written by the measurements, read by `bars` (met or not) and `report` (tables).
 """
 
-from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from benchmarks.drift.results import Contest, Replay
+from benchmarks.loop.results import Loop
+from benchmarks.parts import Conditions, Part
 from tidegate.errors import UsageError
-
-
-class Part(BaseModel):
-    """A piece of the document: frozen, and nothing in it that is not declared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Conditions(Part):
-    """When, where and how a part was measured."""
-
-    date: datetime
-    machine: str = Field(description="`tidegate.devices.hardware()`.")
-    command: str
-    versions: dict[str, str] = Field(description="Package to version, of both sides.")
-    model: str = Field(description="Bundle, version and how it runs.")
-    texts: int = Field(description="How many different texts went round.")
 
 
 class Load(Part):
@@ -145,72 +130,6 @@ class Overload(Part):
     statuses: dict[int, int]
 
 
-class FalseAlarms(Part):
-    """Drift-free windows of one size and case, replayed at one budget.
-
-    `ratio` is measured alarms over allowed ones: 1 keeps the budget; `low` and `high` are its 95 % interval.
-    """
-
-    case: str
-    size: int
-    budget: float = Field(description="Windows in which one false alarm is allowed.")
-    splits: int
-    windows: int
-    alarms: int = Field(description="Those that begin: what lasts is one.")
-    alarming: float = Field(description="Share of the windows with an alarm, begun there or before.")
-    ratio: float
-    low: float
-    high: float
-
-
-class Verdicts(Part):
-    """What a rival, as it is shipped, says of drift-free windows of one size and case."""
-
-    case: str
-    rival: str
-    size: int
-    windows: int
-    alarms: int
-
-
-class Replay(Part):
-    """False alarms, ours against the budget and the rivals as shipped."""
-
-    conditions: Conditions
-    ours: tuple[FalseAlarms, ...]
-    rivals: tuple[Verdicts, ...]
-
-
-class Wait(Part):
-    """Rows until the alarm of one contestant at one window size after one shift: quartiles over streams."""
-
-    contestant: str
-    size: int
-    shift: str
-    median: float
-    low: float
-    high: float
-    never: float = Field(description="Share of streams without an alarm; they count as the limit.")
-    streams: int
-
-
-class Contest(Part):
-    """Rows until the alarm of everybody on one case, at ours' measured false-alarm rate per row."""
-
-    conditions: Conditions
-    case: str
-    alarms_per_row: dict[int, float] = Field(description="Our window size to its measured false alarms per row.")
-    best_sizes: dict[str, int] = Field(description="Contestant to the window size that it is compared at.")
-    limit: int
-    budget_rows: int = Field(description="Rows in which one false alarm is allowed.")
-    waits: tuple[Wait, ...]
-
-    def of(self, contestant: str) -> dict[str, Wait]:
-        """Shift to the wait at the size that is compared."""
-        size = self.best_sizes[contestant]
-        return {wait.shift: wait for wait in self.waits if wait.contestant == contestant and wait.size == size}
-
-
 class Added(Part):
     """The same server with monitoring and without, in turn; one figure a repeat."""
 
@@ -221,43 +140,6 @@ class Added(Part):
     rate: float = Field(description="Requests a second of the open loop: half of what saturates.")
     on_p99: tuple[float, ...] = Field(description="Seconds.")
     off_p99: tuple[float, ...]
-
-
-class LabelsNeeded(Part):
-    """What the policy needed until it was as good as random sampling at half the pool, of one data set and model."""
-
-    budget: int = Field(description="Random sampling's labels: half the pool.")
-    shares: tuple[float, ...] = Field(description="Needed, of the budget; one a seed and repeat, 1.2 for never.")
-    control: tuple[float, ...] = Field(description="The same of single random runs.")
-    against_plain: tuple[float, ...] = Field(description="As `shares`, but of random sampling by the plain recipe.")
-    chosen: tuple[float, ...] = Field(description="Mean accuracy after each round.")
-    random: tuple[float, ...]
-    plain: tuple[float, ...] = Field(description="Of random sampling by the plain recipe: rows as they are.")
-
-    @property
-    def worst(self) -> float:
-        """Points by which the policy's mean curve lies below random's, at its worst round; negative is below."""
-        return 100.0 * min(ours - even for ours, even in zip(self.chosen, self.random, strict=True))
-
-
-class Coverage(Part):
-    """Simulated estimates of accuracy from chosen labels; shares in [0, 1]."""
-
-    simulations: int
-    covered: float = Field(description="Share of intervals that hold the truth.")
-    width: float
-    bias: float
-    unweighted_bias: float = Field(description="Of the chosen labels as they come.")
-    random_covered: float = Field(description="Of the random slot's labels alone, with Wilson's interval.")
-    random_width: float
-
-
-class Loop(Part):
-    """What the loop was measured to do; by DATA/MODEL."""
-
-    conditions: Conditions
-    needed: dict[str, LabelsNeeded] = Field(default_factory=dict)
-    coverage: dict[str, Coverage] = Field(default_factory=dict)
 
 
 class Results(Part):

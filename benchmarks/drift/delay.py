@@ -18,12 +18,12 @@ from benchmarks.conditions import drift_conditions
 from benchmarks.drift.measures import CALM_WINDOWS, opened, rows_until, stream, streams_of, threshold_at, waited
 from benchmarks.drift.models import Case, Trial, trials
 from benchmarks.drift.ours import Ours
+from benchmarks.drift.results import Contest, Wait
 from benchmarks.drift.rivals.ask import Job, ask
 from benchmarks.drift.rivals.catalog import OURS, Rival
 from benchmarks.drift.shifts import SHIFTS, Shift
 from benchmarks.drift.sources import affected
 from benchmarks.drift.trial_rows import Seen, watched
-from benchmarks.results import Contest, Wait
 from benchmarks.workspace import Workspace, own_folder
 from monitoring.alarm import Detector
 from tidegate.cli import console

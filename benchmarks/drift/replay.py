@@ -18,11 +18,11 @@ from benchmarks.conditions import drift_conditions
 from benchmarks.drift.measures import opened, rate, stream
 from benchmarks.drift.models import Case, Trial, trials
 from benchmarks.drift.ours import Ours
+from benchmarks.drift.results import FalseAlarms, Replay, Verdicts
 from benchmarks.drift.rivals.ask import Job, ask
 from benchmarks.drift.rivals.catalog import LIBRARIES, RIVALS, Rival
 from benchmarks.drift.sources import Index
 from benchmarks.drift.trial_rows import Seen, watched
-from benchmarks.results import FalseAlarms, Replay, Verdicts
 from benchmarks.workspace import Workspace, own_folder
 from monitoring.alarm import Detector
 from tidegate.cli import console

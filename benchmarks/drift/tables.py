@@ -6,9 +6,9 @@ Before: `results`; everything measured is shown, shifts that a rival sees sooner
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from benchmarks.drift.results import Contest, Replay, Wait
 from benchmarks.drift.rivals.catalog import OURS, RIVALS
 from benchmarks.drift.shifts import SHIFTS
-from benchmarks.results import Contest, Replay, Wait
 
 _TITLES = {rival.name: rival.title for rival in RIVALS} | {OURS: "Tidegate"}
 

@@ -18,7 +18,8 @@ from benchmarks.conditions import loop_conditions
 from benchmarks.loop import coverage, noise, pools
 from benchmarks.loop.labels_needed import curve, needed
 from benchmarks.loop.neighbours import smoothed
-from benchmarks.results import Coverage, LabelsNeeded, Loop, read_results, write_results
+from benchmarks.loop.results import Coverage, LabelsNeeded, Loop
+from benchmarks.results import read_results, write_results
 from benchmarks.workspace import own_folder
 from tidegate.cli import console
 from tidegate.environments import CHECKOUT

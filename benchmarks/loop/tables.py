@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks.results import Loop
+from benchmarks.loop.results import Loop
 
 
 def loop_section(loop: Loop) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime
 
-from benchmarks.results import Agreement, Conditions, Engine, Load, Overhead, Pair, Results, Scenario, Side, Skew, Turns
+from benchmarks.parts import Conditions
+from benchmarks.results import Agreement, Engine, Load, Overhead, Pair, Results, Scenario, Side, Skew, Turns
 
 
 def load(texts_per_second: float = 100.0, p50: float = 0.01, p99: float = 0.02, fault: str = "") -> Load:
