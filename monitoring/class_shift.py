@@ -118,9 +118,7 @@ def _mixture(
     """Class frequencies that explain the counts best, shape (classes,)."""
     now = before
     for _ in range(_STEPS):
-        share = spread * now
-        share = share / share.sum(axis=1, keepdims=True)
-        now = counts @ share + _PRIOR_ROWS * before
+        now = now * (counts / (spread @ now) @ spread) + _PRIOR_ROWS * before
         now = now / now.sum()
     return now
 

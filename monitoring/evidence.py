@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from monitoring.features import DUPLICATE, LABEL, PREDICTION, Rows
-from monitoring.kernel import times
 from tidegate.bundle import Part
 
 Floats = NDArray[np.float64]
@@ -96,7 +95,7 @@ class Evidence(Part):
         if rows.embedding.shape[1] != len(axes):  # a session that answers none: as if every text were the usual one
             whitened = np.zeros((len(rows), len(middle)))
         else:
-            whitened = (times(rows.embedding, axes) - middle).astype(np.float64)  # (rows, directions)
+            whitened = (rows.embedding @ axes - middle).astype(np.float64)  # (rows, directions)
         position: Floats = np.clip(np.column_stack([*numbers, whitened]), -_MOST, _MOST)
         return position
 

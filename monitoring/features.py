@@ -7,7 +7,7 @@ texts), `VOCABULARY` and `PREDICTION` on what was fitted to the training texts (
 Source for margin and entropy as monitored quantities: Rabanser et al. 2019, "Failing Loudly".
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -31,6 +31,7 @@ SCRIPT = "script"
 LABEL = "label"
 
 _NAMES = np.array(SCRIPTS)
+_NEVER = None  # in the place of texts that have not come yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,21 +91,22 @@ class Seen:
     """The latest texts of a model, to know one that is sent again; not thread-safe, and each process has its own."""
 
     def __init__(self, most: int = 1_000) -> None:
-        self._latest: deque[int] = deque(maxlen=most)
-        self._known: Counter[int] = Counter()
+        self._latest: deque[int | None] = deque([_NEVER] * most)
+        self._known: dict[int | None, int] = {_NEVER: most}
 
     def again(self, text: str) -> bool:
         """Whether the text is among the latest, but for case and white space; takes note of it."""
+        known = self._known
         mark = hash(" ".join(text.lower().split()))
-        repeated = mark in self._known
-        if len(self._latest) == self._latest.maxlen:
-            oldest = self._latest[0]
-            self._known[oldest] -= 1
-            if not self._known[oldest]:
-                del self._known[oldest]
+        before = known.get(mark, 0)
+        known[mark] = before + 1
         self._latest.append(mark)
-        self._known[mark] += 1
-        return repeated
+        oldest = self._latest.popleft()
+        if known[oldest] == 1:
+            del known[oldest]
+        else:
+            known[oldest] -= 1
+        return before > 0
 
 
 def derive(records: Sequence[Record], seen: Seen) -> Rows:

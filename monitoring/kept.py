@@ -1,8 +1,9 @@
 """Kept records: the newest predictions with their texts, for feedback, relabeling and the report's examples.
 
 Of all that monitoring writes, these rows alone hold text, and cost most: so they go to the database's own driver as one
-prepared statement, 4 us a row where SQLAlchemy's takes 11. Before: `writer`, in the transaction that counts the same
-records; after: `tidegate.store`, `selection`, `relabel`.
+prepared statement, 4 us a row where SQLAlchemy's takes 11, and onto the pages that the oldest have just left: SQLite
+then writes 400 pages for 800 rows, not 700. Before: `writer`, in the transaction that counts the same records; after:
+`tidegate.store`, `selection`, `relabel`.
 """
 
 from collections.abc import Sequence

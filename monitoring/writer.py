@@ -9,6 +9,7 @@ Before: `job`, which owns the queue and the thread; after: `closing`, `periods`,
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -96,11 +97,16 @@ class Writer:
         """Count and store records, in order; returns the alerts that they led to."""
         batches = [self._derived(key, group) for key, group in _by_version(records).items()]
         raised: Raised = []
+        models = Counter(batch.key[0] for batch in batches for _ in batch.records)
+        most = self._settings.keep_records
         with turn(self._database) as connection:
+            for model, rows in models.items():
+                kept.trim(connection, model, max(0, most - rows))
             for batch in batches:
                 raised += self._add(connection, batch)
-            for model in {batch.key[0] for batch in batches}:
-                kept.trim(connection, model, self._settings.keep_records)
+            for model, rows in models.items():
+                if rows > most:
+                    kept.trim(connection, model, most)
             if raised:
                 self._show_depths(connection)
         for batch in batches:
@@ -188,7 +194,7 @@ class Writer:
     def _draw(self, connection: Connection, batch: Batch) -> None:
         """Some of the records for labels that tell the true accuracy."""
         ids, known = [record.id for record in batch.records], batch.reference.document.accuracy
-        chances = None if known is None else known.chances(batch.rows).tolist()
+        chances = None if known is None else lambda: known.chances(batch.rows).tolist()
         most, double = self._budget.random, self._settings.relabel_double_share
         random_stream.draw(connection, ids, chances, batch.key[0], most, self._clock(), double)
 

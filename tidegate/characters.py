@@ -20,6 +20,7 @@ CATEGORIES = ("rest", "digit", "punctuation", "upper")
 
 _WORD = re.compile(r"[^\W\d_]{2,40}")
 _PLANE = 0x10000
+_AT_ONCE = 128  # texts, whose characters and counts stay in the cache of a core
 _KINDS = 2 * len(SCRIPTS) * len(CATEGORIES)  # kind = (non-ASCII, script, category)
 # First code point of a run of blocks -> script of the letters in it, up to the next one.
 _BLOCKS = (
@@ -53,28 +54,49 @@ class Counts:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        lengths = np.array([len(text) for text in texts], dtype=np.int64)
-        owner = np.repeat(np.arange(len(texts)), lengths)  # (characters,): whose each is
-        counts = np.bincount(owner * _KINDS + _kinds(codes), minlength=len(texts) * _KINDS)
-        table = counts.reshape(len(texts), 2, len(SCRIPTS), len(CATEGORIES)).astype(np.float64)
-        by_category = table.sum(axis=(1, 2))  # (texts, categories)
-        self.chars: NDArray[np.float64] = lengths.astype(np.float64)
-        self.digit, self.punctuation, self.upper = by_category[:, 1], by_category[:, 2], by_category[:, 3]
-        self.non_ascii: NDArray[np.float64] = table[:, 1].sum(axis=(1, 2))
-        same = (codes[1:] == codes[:-1]) & (owner[1:] == owner[:-1])
-        self.repeated = np.bincount(owner[1:][same], minlength=len(texts)).astype(np.float64)
-        letters = table.sum(axis=(1, 3))[:, 1:]  # (texts, scripts); "none" has no letters
-        self.script = np.where(letters.any(axis=1), letters.argmax(axis=1) + 1, 0)
+        parts = [_counted(texts[start : start + _AT_ONCE]) for start in range(0, len(texts), _AT_ONCE)]
+        sums = np.ascontiguousarray(np.concatenate([np.zeros((0, _sums().shape[1] + 2)), *parts]).T)
+        self.chars, self.repeated = sums[-2], sums[-1]
+        self.digit, self.punctuation, self.upper, self.non_ascii = sums[:4]
+        letters = sums[4:-2]  # (scripts but "none", texts)
+        self.script = np.where(letters.any(axis=0), letters.argmax(axis=0) + 1, 0)
 
 
-def _kinds(codes: NDArray[np.uint32]) -> NDArray[np.int64]:
+def _counted(texts: Sequence[str]) -> NDArray[np.float64]:
+    """The sums of each text, its characters and those repeated, (texts, sums + 2)."""
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    lengths = np.array([len(text) for text in texts], dtype=np.int64)
+    owner = np.repeat(np.arange(len(texts)) * _KINDS, lengths)  # (characters,): where the counts of each begin
+    counts = np.bincount(owner + _kinds(codes), minlength=len(texts) * _KINDS).reshape(len(texts), _KINDS)
+    return np.column_stack([counts.astype(np.float64) @ _sums(), lengths, _repeated(codes, np.cumsum(lengths))])
+
+
+def _repeated(codes: NDArray[np.uint32], ends: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Characters of each text that equal the one before them; texts end at `ends`, (texts,)."""
+    same = codes[1:] == codes[:-1]
+    same[ends[(ends > 0) & (ends < len(codes))] - 1] = False  # the last of one text and the first of the next
+    owner = np.searchsorted(ends, np.flatnonzero(same), side="right")
+    return np.bincount(owner, minlength=len(ends)).astype(np.float64)
+
+
+def _kinds(codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    if not len(codes) or codes.max() < _PLANE:
+        return _plane()[codes]
     beyond = codes >= _PLANE
-    kinds = _plane()[np.where(beyond, 0, codes)].astype(np.int64)
-    if beyond.any():
-        rare, place = np.unique(codes[beyond], return_inverse=True)
-        kinds[beyond] = np.array([_kind(int(code)) for code in rare], dtype=np.int64)[place]
+    kinds = _plane()[np.where(beyond, 0, codes)]
+    rare, place = np.unique(codes[beyond], return_inverse=True)
+    kinds[beyond] = np.array([_kind(int(code)) for code in rare], dtype=np.uint8)[place]
     return kinds
+
+
+@cache
+def _sums() -> NDArray[np.float64]:
+    """What counts by kind are multiplied by for those of digits, punctuation, upper case, non-ASCII and each script."""
+    kinds = np.arange(_KINDS)
+    script, category = kinds // len(CATEGORIES) % len(SCRIPTS), kinds % len(CATEGORIES)
+    columns = [category == 1, category == 2, category == 3, kinds >= _KINDS // 2]
+    columns += [script == place for place in range(1, len(SCRIPTS))]
+    return np.column_stack(columns).astype(np.float64)
 
 
 @cache

@@ -52,6 +52,22 @@ def test_the_script_is_that_of_most_letters(text: str, script: str) -> None:
     assert SCRIPTS[int(Counts([text]).script[0])] == script
 
 
+def test_hundreds_of_texts_count_as_each_alone() -> None:
+    texts = [f"{'Ab 1, é!' * (n % 5)}{'日本' * (n % 3)}" for n in range(300)]
+    together, alone = Counts(texts), [Counts([text]) for text in texts]
+
+    for name in ("chars", "digit", "punctuation", "upper", "non_ascii", "repeated", "script"):
+        assert getattr(together, name).tolist() == [float(getattr(one, name)[0]) for one in alone], name
+    assert Counts([]).chars.tolist() == []
+
+
+def test_a_text_is_known_while_it_is_among_the_latest() -> None:
+    seen = Seen(most=2)
+    again = [seen.again(text) for text in ("a", "A ", "b", "c", "a", "c", "c", "c", "b", "c")]
+
+    assert again == [False, True, False, False, False, True, True, True, False, True]
+
+
 def test_shares_of_a_known_text() -> None:
     rows = [encoded(4), encoded(0), encoded(1, truncated=True)]
     columns, script = features.input_columns(["Up 12 %, oké!", "", "abb"], rows, Seen())

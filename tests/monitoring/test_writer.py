@@ -62,6 +62,20 @@ def test_an_open_window_is_scored_for_who_asks_as_soon_as_it_has_fifty_rows(hous
     assert rows_of(house) == [(50, True, "insufficient")], "nothing is scored while it grows"
 
 
+def test_only_the_newest_records_are_kept_whatever_comes_at_once(house: House) -> None:
+    writer = house.writer(keep_records=50)
+    kept = []
+    for turn, rows in enumerate((40, 40, 120, 1)):
+        writer.write(house.usual(rows, f"{turn}-"))
+        with house.database.connect() as connection:
+            kept.append(list(connection.scalars(select(records.c.id).order_by(records.c.sequence))))
+
+    last = [each.id for each in house.usual(120, "2-")][-49:]
+    assert [len(ids) for ids in kept] == [40, 50, 50, 50]
+    assert kept[1] == [each.id for each in [*house.usual(40, "0-")[30:], *house.usual(40, "1-")]]
+    assert kept[3] == [*last, house.usual(1, "3-")[0].id]
+
+
 def test_a_new_process_goes_on_with_the_open_window(house: House) -> None:
     house.writer().write(house.usual(60, "a"))
     after = house.writer()

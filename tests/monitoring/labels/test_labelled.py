@@ -26,10 +26,9 @@ def drawn(house: House, count: int, per_day: int) -> int:
     records = house.usual(count, "r")
     house.writer().write(records)
     house.now += 3_600.0
-    chances = [0.8] * count
     with house.database.begin() as connection:
         return random_stream.draw(
-            connection, [record.id for record in records], chances, records[0].model, per_day, house.now
+            connection, [record.id for record in records], lambda: [0.8] * count, records[0].model, per_day, house.now
         )
 
 
@@ -83,12 +82,13 @@ def test_two_workers_draw_the_same_records_once(house: House) -> None:
     ids = [record.id for record in records]
     for _ in range(2):
         with house.database.begin() as connection:
+            share = random_stream.due(connection, records[0].model, 720, house.now + 3_600)
             random_stream.draw(connection, ids, None, records[0].model, 720, house.now + 3_600)
     with house.database.begin() as connection:
         draws = connection.execute(select(random_draws)).all()
 
     assert 15 <= len(draws) <= 45
-    assert {draw.prediction_id for draw in draws} == {one for one in ids if random_stream.place(one) < 0.5}
+    assert {draw.prediction_id for draw in draws} == {one for one in ids if random_stream.place(one) < share}
 
 
 def test_the_share_follows_the_traffic_of_the_last_day(house: House) -> None:
