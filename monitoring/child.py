@@ -10,6 +10,7 @@ Before: `link`; after: `job`.
 """
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -22,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
 
-from monitoring.parcels import unpack
 from tidegate import logs, store
 from tidegate.bundle_store import BundleStore
 from tidegate.errors import TidegateError
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 NICE = 5  # a third of a core beside one that is busy: writing at full load takes a tenth
 THREADS = 8
+COLLECT_AFTER = 50_000  # objects: some 10,000 records
 
 
 class Answers:
@@ -78,7 +79,7 @@ def attend(pipe: Connection, job: "MonitoringJob", answers: Answers) -> None:
         while (frame := pipe.recv())[0] != "end":
             match frame:
                 case ("records", parcel):
-                    job.record(unpack(parcel))
+                    job.record(parcel)
                 case ("disagreed", model, ids):
                     job.disagreed(model, ids)
                 case ("call", number, name, arguments):
@@ -98,6 +99,7 @@ def work(pipe: Connection, settings: Settings) -> None:
     )
     answers.job = job
     job.start()
+    _spare_collections()
     try:
         attend(pipe, job, answers)
     finally:
@@ -110,6 +112,15 @@ def step_back() -> None:
     os.nice(NICE)
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _spare_collections() -> None:
+    """Keep the garbage collector from walking through what was imported, and from starting at every hundred records.
+
+    What records leave behind is no garbage that needs a collector; looking for it took a tenth of this process's time.
+    """
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 def main() -> int:

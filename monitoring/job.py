@@ -1,9 +1,9 @@
 """The monitoring job: takes records, answers questions. Fits `Recorder` and `Monitor` of `tidegate.records`.
 
-`record` returns in microseconds; one thread, the only one that touches whylogs, writes what was recorded once a second.
-The other calls may come from any thread: they read and write the state database, and `drift` and `feedback` first wait
-until the writer is done with all that was recorded before them. A server has its job in a process of its own (`child`),
-since the interpreter's lock that its work would hold is the one that callers wait for.
+`record` returns in microseconds; one thread, the only one that touches whylogs, writes what was recorded, a turn every
+two seconds. The other calls may come from any thread: they read and write the state database, and `drift` and
+`feedback` first wait until the writer is done with all that was recorded before them. A server has its job in a process
+of its own (`child`), since the interpreter's lock that its work would hold is the one that callers wait for.
 Before: `child`, which speaks with the gateway's `process`; after: `writer`, `report`, `relabel`, `webhook`.
 """
 
@@ -24,6 +24,7 @@ from monitoring.labels import relabel
 from monitoring.labels.events import take_event
 from monitoring.labels.known import KnownLabels
 from monitoring.metrics import MonitoringMetrics
+from monitoring.parcels import Sealed
 from monitoring.reference import References
 from monitoring.report import drift_report
 from monitoring.tables import storable, turn
@@ -40,12 +41,12 @@ from tidegate.store import records as records_table
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 1.0  # a batch of many rows costs little more than one of a few; a kill loses no more than this
+GATHER_SECONDS = 2.0  # a turn takes 10 ms and 40 us a row; a kill loses no more than this
 IDLE_SECONDS = 1.0
 AT_ONCE_ROWS = 2_000  # some 50 ms, for which feedback and other workers wait
 BARRIER_SECONDS = 5.0
 STOP_SECONDS = 2.0
-OTHERS_SECONDS = 2.0  # a record that another worker has just made is written by then
+OTHERS_SECONDS = 3.0  # a record that another worker has just made is written by then
 LOOK_SECONDS = 0.1
 MAX_COMMENT_CHARS = 4_000
 
@@ -87,7 +88,7 @@ class MonitoringJob:
         self._webhooks = Webhooks(database, settings, self.metrics.webhook_failures.inc, clock)
         self._redact = Redactor.of(settings.redact)
         self._on_turn = on_turn
-        self._intake = Intake()
+        self._intake = Intake(enough=AT_ONCE_ROWS)
         # Not daemonic: a daemon would be cut off in the middle of a write. `_run` ends with the main thread.
         self._thread = threading.Thread(target=self._run, name="tidegate-monitoring", daemon=False)
 
@@ -105,7 +106,7 @@ class MonitoringJob:
                 log.warning("monitoring is still writing after %s s; the process ends when it is done", STOP_SECONDS)
         self._webhooks.stop()
 
-    def record(self, records: Sequence[Record]) -> None:
+    def record(self, records: Sequence[Record] | Sealed) -> None:
         """Take the records of one request, or drop and count them when the queue is full; never waits."""
         if not self._intake.put(records):
             self.metrics.dropped.inc(len(records))
@@ -210,7 +211,7 @@ class MonitoringJob:
             self._catch_up()
             found = self._lookup(prediction_id)
         until = time.monotonic() + self._others_seconds
-        while found is None and time.monotonic() < until:  # another worker has it, perhaps, and writes once a second
+        while found is None and time.monotonic() < until:  # another worker has it, perhaps, and is gathering
             time.sleep(LOOK_SECONDS)
             found = self._lookup(prediction_id)
         if found is None or found.model != model:

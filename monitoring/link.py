@@ -2,7 +2,9 @@
 
 Frames are pickled tuples over a pair of sockets that nobody else can reach: the settings first, then `records`,
 `disagreed`, `call` and `end` to the child, `changes` of its metrics and `answer`s back. They arrive in order, so a call
-finds all records before it taken. The child reads the end of the pipe when the gateway is gone, however it ended.
+finds all records before it taken; `changes` say what it has dealt with, and no more than `MOST_UNDER_WAY` records are
+sent beyond that: so many at most are lost with a child that is killed. The child reads the end of the pipe when the
+gateway is gone, however it ended.
 Before: `process`; after: `child`. Limits: one thread reads (`attend`); any may send, one at a time.
 """
 
@@ -18,13 +20,14 @@ from multiprocessing import Pipe
 from typing import Any
 
 from monitoring.metrics import Changes
-from monitoring.parcels import pack
+from monitoring.parcels import seal
 from tidegate.errors import NotReady
 from tidegate.records import Record
 from tidegate.settings import Settings
 
 SEND_SECONDS = 15.0  # for which a child may leave the pipe full before a question is given up
 ANSWER_SECONDS = 60.0  # the classifier of a drift report takes seconds
+MOST_UNDER_WAY = 4_000  # twice what the child writes at once: the one half comes while the other is written
 _ENDED = "the monitor process ended before it answered and is started again; ask again in a few seconds"
 
 
@@ -47,16 +50,20 @@ class Link:
                 env=_environment(),
                 process_group=0,  # Ctrl-C reaches the gateway alone, which passes on what is left
             )
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of the pipe
         self._open = True
         self._sent = 0
+        self._dealt_with = 0
+        self._told = threading.Condition()  # that `_dealt_with` has grown, or the child ended
         self._numbers = itertools.count()
         self._waiting: dict[int, Future[Any]] = {}
         self._send(("start", settings, name))
 
     def record(self, records: Sequence[Record]) -> bool:
-        """Send a few records; False where the child is gone."""
-        return self._send(("records", pack(records)), len(records))
+        """Send a few records once there is room for them; False where the child is gone."""
+        with self._told:
+            self._told.wait_for(lambda: not self._open or self._under_way + len(records) <= MOST_UNDER_WAY)
+        return self._send(("records", seal(records)), len(records))
 
     def disagreed(self, model: str, ids: Sequence[str]) -> None:
         """Send predictions that two versions answered differently."""
@@ -93,21 +100,32 @@ class Link:
         Returns:
             Its exit code, negative for a signal, and how many of the predictions sent to it it never dealt with.
         """
-        dealt_with = 0
         with contextlib.suppress(EOFError, OSError):
             while True:
                 kind, *content = self._pipe.recv()
                 if kind == "changes":
-                    dealt_with += show(content[0])
+                    self._tell(show(content[0]))
                 else:
                     self._answer(*content)
         code = self._process.wait()
         with self._lock:
             self._open = False
             self._pipe.close()
+        self._tell(0)
         for answer in list(self._waiting.values()):
             answer.set_exception(NotReady(_ENDED))
-        return code, max(0, self._sent - dealt_with)
+        return code, max(0, self._under_way)
+
+    @property
+    def _under_way(self) -> int:
+        """Records sent and not dealt with."""
+        return self._sent - self._dealt_with
+
+    def _tell(self, dealt_with: int) -> None:
+        """Wake whoever waits for room."""
+        with self._told:
+            self._dealt_with += dealt_with
+            self._told.notify_all()
 
     def _answer(self, number: int, value: Any, error: Exception | None) -> None:
         answer = self._waiting.get(number)

@@ -4,7 +4,8 @@ Monitoring works in bursts of milliseconds, and in the gateway each would hold t
 wait. So it runs in a process of its own (`child`), and here are only a bounded queue, a thread that sends what is in it
 in small parcels, and one that listens, shows the child's metrics as the gateway's, and starts another child, later and
 later, in the place of one that ended. What is recorded meanwhile waits in the queue; what does not fit, or was sent to
-the child that ended and not dealt with, is counted as dropped. This module imports nothing heavy, which a test holds.
+the child that ended and not dealt with (4,000 predictions at most), is counted as dropped. This module imports nothing
+heavy, which a test holds.
 Before: serving; after: `link`. Limits: calls wait for what was recorded before them, for 15 s at most.
 """
 
@@ -30,7 +31,7 @@ from tidegate.settings import Settings
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.1  # the sender wakes ten times a second at most: each time callers may wait for it
+GATHER_SECONDS = 0.25  # the sender wakes four times a second at most: each time callers may wait for it
 IDLE_SECONDS = 1.0
 BARRIER_SECONDS = 15.0  # a child that is starting on a busy machine takes nothing for some seconds
 STOP_SECONDS = 2.0
@@ -168,21 +169,28 @@ class MonitorProcess:
             raise NotReady("monitoring has stopped and is started again; ask again in a few seconds")
         return link.ask(name, *arguments)
 
-    def _linked(self, timeout_seconds: float | None) -> Link | None:
-        """The child's link, once there is one; None when that takes too long, or there will be none."""
+    def _linked(self, timeout_seconds: float | None, ended: Link | None = None) -> Link | None:
+        """The child's link, once there is one but that; None when it takes too long, or there will be none."""
         with self._changed:
-            self._changed.wait_for(lambda: self._link is not None or self._stopping, timeout_seconds)
-            return self._link
+            self._changed.wait_for(lambda: self._link not in (None, ended) or self._stopping, timeout_seconds)
+            return None if self._link is ended else self._link
 
     def _send(self) -> None:
         while (records := self._intake.take(GATHER_SECONDS, IDLE_SECONDS)) is not None:
             for part in divide(records):
-                link = self._linked(None)
-                if link is None or not link.record(part):
-                    self._metrics.dropped.inc(len(part))
+                self._hand_over(part)
             while self._disputed and (link := self._linked(0)) is not None:
                 link.disagreed(*self._disputed.popleft())
             self._intake.done(len(records))
+
+    def _hand_over(self, part: Sequence[Record]) -> None:
+        """Send a parcel to the child that is there, or to the next where that one has just ended."""
+        ended = None
+        while (link := self._linked(None, ended)) is not None:
+            if link.record(part):
+                return
+            ended = link
+        self._metrics.dropped.inc(len(part))
 
     def _keep(self) -> None:
         """Run a child, and another in its place whenever it ends."""

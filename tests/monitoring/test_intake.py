@@ -6,6 +6,7 @@ import time
 import numpy as np
 
 from monitoring.intake import Intake
+from monitoring.parcels import seal
 from tidegate.preprocess import Encoded
 from tidegate.records import Record
 
@@ -61,6 +62,28 @@ def test_the_barrier_hurries_a_reader_that_gathers() -> None:
     assert intake.wait_written(10)
     reader.join(10)
     assert not reader.is_alive()
+
+
+def test_a_reader_that_gathers_has_enough_at_some_time() -> None:
+    intake = Intake(enough=5)
+    taken: list[int] = []
+    reader = threading.Thread(target=lambda: taken.append(len(intake.take(60, 60) or [])))
+    reader.start()
+    for _ in range(5):
+        intake.put([record()])
+    reader.join(10)
+
+    assert taken == [5]
+
+
+def test_parcels_count_as_what_is_in_them_and_are_opened_in_order() -> None:
+    intake = Intake(max_rows=4, max_chars=10)
+
+    assert not intake.put(seal([record("long"), record("longer!")]))
+    assert intake.put(seal([record("a"), record("b")]))
+    assert intake.put([record("c")])
+    assert not intake.put(seal([record("d"), record("e")]))
+    assert [each.text for each in intake.take(0, 0) or []] == ["a", "b", "c"]
 
 
 def test_the_barrier_gives_up_in_time() -> None:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 from monitoring.intake import MAX_ROWS
+from monitoring.link import MOST_UNDER_WAY
 from monitoring.process import MonitorProcess
 from monitoring.tables import storable
 from tests import bundles
@@ -139,6 +140,23 @@ def test_a_killed_child_is_replaced_and_every_record_is_counted_or_counted_as_dr
     assert kept >= 50 * 8  # what came after the last kill, at least
     # A child that dies between writing and saying so leaves what it wrote counted as dropped too.
     assert recorded <= kept + dropped(house) <= recorded + 2 * 50 * 20
+
+
+def test_a_kill_under_load_costs_no_more_than_what_was_under_way(house: House, monitor: MonitorProcess) -> None:
+    assert reported(monitor) == 0  # so the child is there
+    records, recorded, kills = house.usual(500, "l"), 0, 2
+    for turn in range(24):
+        monitor.record([replace(each, id=f"{turn}-{each.id}") for each in records])
+        recorded += 500
+        time.sleep(0.02)
+        if turn in (8, 16):
+            eventually(lambda: len(monitors_of(os.getpid())) == 1)
+            os.kill(monitors_of(os.getpid())[0], signal.SIGKILL)
+    eventually(lambda: profiled(house) + dropped(house) >= recorded)
+    kept_or_written = rows(house)[1]
+
+    assert 0 < dropped(house) <= kills * MOST_UNDER_WAY
+    assert recorded <= kept_or_written + dropped(house)
 
 
 def test_a_question_to_a_child_that_dies_is_refused_or_answered_by_the_next(
