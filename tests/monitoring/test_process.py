@@ -253,7 +253,7 @@ def test_whylogs_lives_in_the_monitor_process_and_not_in_the_gateway(home: Path)
         libraries = {each: Path(f"/proc/{each}/maps").read_text() for each in (server.process.pid, pid)}
     assert "whylogs_sketching" in libraries[pid]
     assert "whylogs_sketching" not in libraries[server.process.pid]
-    for needless in ("onnxruntime", "gradio", "uvloop", "tokenizers"):
+    for needless in ("onnxruntime", "gradio", "uvloop", "tokenizers", "sklearn"):
         assert needless not in libraries[pid]
 
 
