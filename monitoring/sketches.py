@@ -1,8 +1,8 @@
 """Sketches: the whylogs profiles of every minute, hour and day, for people and for other tools.
 
 Scoring rests on exact sums (`periods`); profiles are written beside them, seldom, since whylogs takes 5 ms a frame
-however small: rows wait here for half a minute or the end of their minute, and are handed to it as one. A process that is
-killed leaves these rows out of the profile, whose count then says less than the period's; nothing else is lost.
+however small: rows wait here for half a minute or the end of their minute, and are handed to it as one. A process that
+is killed leaves these rows out of the profile, whose count then says less than the period's; nothing else is lost.
 Reading and merging one profile takes some 10 ms, so what is old is rolled up a few at a time, each in a transaction of
 its own. Before: `writer`, once rows are counted; after: `profiles`. One thread only, as whylogs wants it.
 """
