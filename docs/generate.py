@@ -118,9 +118,7 @@ def http_page() -> str:
     lines.append("| `GET /drift/{model}` | The drift report of a model, as a page | 200, 404, 422, 503 |")
     lines.append("| `GET /relabel` | The models with what waits for a label, as a page | 200, 503 |")
     lines.append("| `GET /relabel/{model}` | The page to label a model's items | 200, 404 |")
-    lines.append(
-        "| `GET /dashboard`, and below | Models, runs, data, drift, alerts, queues: pages | 200, 404, 503 |"
-    )
+    lines.append("| `GET /dashboard`, and below | Models, runs, data, drift, alerts, queues: pages | 200, 404, 503 |")
     return "\n".join(lines) + "\n"
 
 
