@@ -1,62 +1,38 @@
-"""`/demo/{m}`: every model's page behind one ASGI app, each built when it is first opened.
+"""The pages of every model behind one ASGI app, each built when it is first opened.
 
-Before: the gateway's app with its models, `demos.guard` in front; after: Gradio. Requests that a page does not
-need are refused here for everybody (`demos.paths`), so no setting of Gradio can open a file or proxy route.
-Gradio keeps a page's queue in this process's memory: demos run in one process.
-Source: Gradio 6.31 `routes.mount_gradio_app` (which wraps the lifespan that `_Page` runs).
+Before: `demos.front` has refused what no page needs and read a question whole, in the gateway; `demos.child` hands it
+over in the process that has the pages. After: Gradio, whose queue of a page lives in that process's memory.
+Source: Gradio 6.31 `routes.mount_gradio_app`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
-from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demos import document
-from demos.answers import CLOSED_POLICY, SECURITY_HEADERS, refusal
+from demos.answers import CLOSED_POLICY, SECURITY_HEADERS
+from demos.front import wanted
 from demos.gateway import Gateway
 from demos.own_page import OwnPage
 from demos.pages import Page, Pages
-from demos.paths import PAGE, SCRIPT, DemoPath, demo_path
+from demos.paths import PAGE, SCRIPT, DemoPath
 from serving.auth import SHARE_KEY
 from serving.body import decode_json
-from serving.root_path import below_root
-from tidegate.errors import Forbidden, ItemNotFound, ModelNotFound, PayloadTooLarge, TidegateError
+from tidegate.errors import ItemNotFound
 
-PREFIX = "/demo"
 _SCRIPT_FILE = Path(__file__).with_name("page.js")
 STREAM = "/gradio_api/queue/data"
-_MAX_SESSION_CHARS = 64
-
-
-def mount_demos(app: FastAPI, gateway: Gateway) -> None:
-    """Mount the demos of every served model on `app`; call it before the app starts up.
-
-    Put `demos.guard.ShareGuard` in front of the app: the demos themselves know no visitors.
-    """
-    demos = Demos(gateway)
-    before: Callable[[Any], Any] = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(outer: Any) -> AsyncIterator[Any]:
-        async with before(outer) as state, demos.open():
-            yield state
-
-    app.router.lifespan_context = lifespan
-    app.mount(PREFIX, demos)
 
 
 class Demos:
-    """The demo pages of one gateway, as an ASGI app below `PREFIX`."""
+    """The demo pages of one gateway, as an ASGI app behind `demos.front`."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
         self.pages = Pages(gateway)
 
     @asynccontextmanager
@@ -68,25 +44,20 @@ class Demos:
             await self.pages.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what a page needs, refuse the rest."""
-        if scope["type"] != "http":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "demos open no sockets"})
+        """Serve what a page needs.
+
+        Raises:
+            TidegateError: it is refused.
+        """
+        path = wanted(scope)
+        page = await self.pages.of(path.model)
+        if path.rest == STREAM:
+            await self._stream(page, scope, receive, send)
             return
-        try:
-            path = _wanted(scope)
-            page = await self.pages.of(path.model)
-            if path.rest == STREAM:
-                await self._stream(page, scope, receive, send)
-                return
-            if scope["method"] == "POST":
-                receive = await _checked(page, scope, receive, self._gateway.settings.max_body_bytes)
-                await page.wake()
-            await _answer(page, path, scope, receive, send)
-        except ClientDisconnect:
-            return
-        except TidegateError as error:
-            await refusal(error, scope)(scope, receive, send)
+        if scope["method"] == "POST":
+            receive = await _checked(page, receive)
+            await page.wake()
+        await _answer(page, path, scope, receive, send)
 
     async def _stream(self, now: Page | OwnPage, scope: Scope, receive: Receive, send: Send) -> None:
         """The answers of a session, by the page that it asked, though it be an older one by now.
@@ -104,21 +75,6 @@ class Demos:
             page.forget(sessions[0])
 
 
-def _wanted(scope: Scope) -> DemoPath:
-    """The path of a request, if a demo page needs it.
-
-    Raises:
-        ModelNotFound: not a path of a demo at all.
-        Forbidden: a part of Gradio that demos keep closed.
-    """
-    path = demo_path(PREFIX + below_root(scope), scope.get("raw_path"))
-    if path is None:
-        raise ModelNotFound("there is no demo at this address; demos are at /demo/NAME")
-    if not path.allows(scope["method"]):
-        raise Forbidden(f"the demo of {path.model!r} needs no {scope['method']} of this path, so it is closed")
-    return path
-
-
 async def _answer(page: Page | OwnPage, path: DemoPath, scope: Scope, receive: Receive, send: Send) -> None:
     if not path.rest:
         await RedirectResponse(f"{path.model}/", 307, SECURITY_HEADERS)(scope, receive, send)
@@ -130,21 +86,15 @@ async def _answer(page: Page | OwnPage, path: DemoPath, scope: Scope, receive: R
         await page.app(scope, receive, _with_headers(send))
 
 
-async def _checked(page: Page | OwnPage, scope: Scope, receive: Receive, max_bytes: int) -> Receive:
-    """Read a question that Gradio would take at any size, check that the page could have asked it, and hand it on.
+async def _checked(page: Page | OwnPage, receive: Receive) -> Receive:
+    """Check that the page could have asked this, and hand it on.
 
     Raises:
-        PayloadTooLarge: more than the gateway takes elsewhere.
         MalformedRequest, InvalidInput: nothing that the page sends.
-        ClientDisconnect: the caller left before the end.
     """
-    body = bytearray()
-    async for chunk in Request(scope, receive).stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise PayloadTooLarge(f"the body has more than {max_bytes:,} bytes; send a shorter text")
-    page.check(decode_json(bytes(body)))
-    unread: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+    question = await receive()
+    page.check(decode_json(question["body"]))
+    unread: list[Message] = [question]
 
     async def replay() -> Message:
         return unread.pop() if unread else await receive()

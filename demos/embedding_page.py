@@ -30,7 +30,7 @@ class Ranker:
         """The other texts, the most alike first."""
         lines = [line.strip() for line in others.splitlines() if line.strip()]
         try:
-            charge(request, len(lines))
+            await charge(request, len(lines))
             return ranking(await self.client.rank(text, lines))
         except Exception as error:
             return markup.problem(explained(error))

@@ -8,7 +8,6 @@ from typing import Protocol
 
 from serving.caller import ANYONE, Caller
 from tidegate.bundle import Bundle, Manifest
-from tidegate.records import Monitor
 from tidegate.settings import Settings
 from tidegate.tasks import Answer
 
@@ -102,6 +101,14 @@ class Repository(Protocol):
         ...
 
 
+class Corrections(Protocol):
+    """Takes corrections; the part of `tidegate.records.Monitor` that demos use."""
+
+    def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
+        """The right label of a prediction; the id of its item on the relabel queue. Blocks."""
+        ...
+
+
 class Gateway(Protocol):
     """The part of `serving`'s gateway that demos use."""
 
@@ -116,6 +123,6 @@ class Gateway(Protocol):
         ...
 
     @property
-    def monitor(self) -> Monitor:
+    def monitor(self) -> Corrections:
         """Where corrections go; its calls block."""
         ...

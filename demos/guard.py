@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demos.answers import refusal
 from demos.entrance import COOKIE, PARAMETER, Entrance, code_page, cookie_path, cookies
-from demos.meter import METER_KEY, ShareMeter
+from demos.meter import CHARGE_KEY, ShareMeter
 from demos.paths import PAGE, DemoPath, demo_path
 from demos.share import Share, ShareLinks
 from serving.auth import SHARE_KEY
@@ -116,7 +117,9 @@ class ShareGuard:
     def _marks(self, share: Share | None) -> dict[str, object]:
         """What tells those behind the guard whose request it is, and lets them count what it asks."""
         marks: dict[str, object] = {SHARE_KEY: share}
-        return marks if self._meter is None else marks | {METER_KEY: self._meter}
+        if self._meter is None or share is None:
+            return marks
+        return marks | {CHARGE_KEY: partial(self._meter.charge, share)}
 
     async def _enter(self, token: str, share: Share, path: DemoPath, scope: Scope, receive: Receive) -> Response | None:
         """What the link itself is answered; None to pass it on."""

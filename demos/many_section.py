@@ -42,7 +42,7 @@ class Lists:
         hidden = gr.update(visible=False)
         try:
             rows = self._rows(lines, content, column or "")
-            charge(request, sum(not row.fault for row in rows) - 1)
+            await charge(request, sum(not row.fault for row in rows) - 1)
         except Exception as error:
             yield markup.problem(explained(error)), "", hidden
             return

@@ -1,9 +1,9 @@
 """What share visitors spend, in the one process that has the demos: questions, and tries at a password.
 
-Before: `demos.guard` asks `use` for each question, `demos.wiring.charge` for what a list or an explanation asks beyond
-it, and `demos.entrance` asks `try_password`; after: the `shares` table, to which `keeping` adds the questions every
-second in a thread, so that a kill loses a second of them. What is held is bounded by the links that were asked in that
-second. Rates and tries are of this process: a restart gives them anew.
+Before: `demos.guard` asks `use` for each question, `demos.wiring.charge` asks `charge` for what a list or an
+explanation asks beyond it, and `demos.entrance` asks `try_password`; after: the `shares` table, to which `keeping` adds
+the questions every second in a thread, so that a kill loses a second of them. What is held is bounded by the links that
+were asked in that second. Rates and tries are of this process: a restart gives them anew.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 from demos.password import is_password
@@ -19,11 +19,14 @@ from demos.share import Share, ShareLinks
 from serving.keys import Bucket
 from tidegate.errors import NotReady, Overloaded, Unauthorized
 
-METER_KEY = "tidegate.meter"  # in the scope of a share visitor's request, beside `SHARE_KEY`
+# In the scope of a share visitor's request, beside `SHARE_KEY`: `Charge`, which counts further questions of its link.
+CHARGE_KEY = "tidegate.charge"
 KEEP_SECONDS = 1.0
 TRIES_AT_ONCE = 10
 _TRIES_PER_SECOND = 1 / 60
 _MOST_BUCKETS = 1_024
+
+Charge = Callable[[int], Awaitable[None]]
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +53,10 @@ class ShareMeter:
             if wait := bucket.take(self._monotonic(), questions):
                 raise _too_many(share.rate_per_minute, questions, wait)
         self._uses[share.id] += questions
+
+    async def charge(self, share: Share, questions: int) -> None:
+        """As `use`, for those who may be in another process."""
+        self.use(share, questions)
 
     async def try_password(self, share: Share, typed: str) -> None:
         """Check the password of a link that has one; right ones cost no try.

@@ -22,6 +22,7 @@ import gradio as gr
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from demos.frames import take_pipes
 from demos.mounting import MAX_SESSIONS, MAX_WAITING, mounted
 from demos.own_client import Client
 from demos.wiring import MAX_AT_ONCE
@@ -37,7 +38,7 @@ _FIRST_TO_GO = "800"  # of -1,000 to 1,000: where memory ends, the kernel ends t
 def main() -> None:
     """Serve the page until the gateway ends this process."""
     _limit()
-    answers, questions = _take_pipes()
+    answers, questions = take_pipes()
     orders = json.loads(answers.readline())
     client = Client(questions, orders)
     threading.Thread(target=_listen, args=(client, answers), daemon=True, name="answers").start()
@@ -97,16 +98,6 @@ def _prepared(page: gr.Blocks) -> gr.Blocks:
     # number of sessions alone.
     setattr(gr.utils, "connect_heartbeat", lambda *_, **__: False)  # noqa: B010
     return page
-
-
-def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """The two ends that lead to the gateway, out of reach of what reads stdin or prints."""
-    answers, questions = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return answers, questions
 
 
 def _listen(client: Client, answers: IO[bytes]) -> None:

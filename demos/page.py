@@ -61,7 +61,7 @@ class Answerer:
     async def weigh(self, asked: str, request: gr.Request) -> Update:
         """The update of the explanation."""
         try:
-            charge(request, len(split(asked)))
+            await charge(request, len(split(asked)))
             shown = highlights.explanation(await self.client.weigh_words(asked))
         except Exception as error:
             shown = markup.problem(explained(error))

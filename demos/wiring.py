@@ -11,8 +11,7 @@ from typing import Any
 import gradio as gr
 
 from demos.client import explain
-from demos.meter import METER_KEY
-from serving.auth import SHARE_KEY
+from demos.meter import CHARGE_KEY
 from tidegate.errors import InferenceFailed, TidegateError
 
 MAX_AT_ONCE = 32  # questions in flight per demo; the batcher behind answers them together
@@ -63,12 +62,12 @@ def explained(error: Exception) -> str:
     return explain(InferenceFailed("unforeseen"))
 
 
-def charge(request: gr.Request, questions: int) -> None:
+async def charge(request: gr.Request, questions: int) -> None:
     """Count what an event asks beyond the one question that it came as, where a share visitor sent it.
 
     Raises:
         Overloaded: what `ShareMeter.use` says.
     """
     scope = request.request.scope if request.request is not None else {}
-    if questions > 0 and METER_KEY in scope:
-        scope[METER_KEY].use(scope[SHARE_KEY], questions)
+    if questions > 0 and CHARGE_KEY in scope:
+        await scope[CHARGE_KEY](questions)

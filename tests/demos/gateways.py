@@ -16,7 +16,8 @@ from fastapi import FastAPI
 from sqlalchemy import Engine as Database
 from sqlalchemy import delete, insert, select
 
-from demos.app import mount_demos
+from demos.app import Demos
+from demos.front import mount_demos
 from demos.guard import ShareGuard
 from demos.meter import ShareMeter
 from demos.share import ShareLinks
@@ -258,6 +259,6 @@ def build_house(home: Path, settings: Settings = SETTINGS, page: str = "") -> Ho
     async def models() -> list[str]:
         return sorted(served)
 
-    mount_demos(app, gateway)
+    mount_demos(app, gateway, Demos(gateway))
     links = ShareLinks(database, b"a secret of thirty-two bytes ...")
     return House(app, ShareGuard(app, links, ShareMeter(links)), links, gateway, database)

@@ -9,9 +9,10 @@ from urllib.parse import unquote
 import pytest
 from prometheus_client import CollectorRegistry
 
-from demos.app import mount_demos
+from demos.app import Demos
 from demos.drift_page import mount_drift_page
 from demos.entrance import COOKIE
+from demos.front import mount_demos
 from demos.guard import ShareGuard
 from demos.meter import ShareMeter
 from demos.relabel_page import mount_relabel_page
@@ -50,7 +51,7 @@ class Gateway:
             keys=ApiKeys(self.database),
             on_loaded=self.loaded.set,
         )
-        mount_demos(self.app, self.app.state.gateway)
+        mount_demos(self.app, self.app.state.gateway, Demos(self.app.state.gateway))
         mount_drift_page(self.app)
         mount_relabel_page(self.app)
         links = ShareLinks(self.database, b"s" * 32)

@@ -11,7 +11,8 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from demos.app import PREFIX, Demos
+from demos.app import Demos
+from demos.front import PREFIX, Front
 from demos.pages import Page
 from tests import bundles
 from tests.demos.visits import ANSWER, SAMPLE, TEXT, config
@@ -34,7 +35,7 @@ def home(tmp_path: Path) -> Path:
 def demos_on(app: FastAPI) -> Demos:
     """Mount the demos, for a test that looks at their pages."""
     demos = Demos(app.state.gateway)
-    app.mount(PREFIX, demos)
+    app.mount(PREFIX, Front(app.state.gateway, demos))
     return demos
 
 

@@ -21,15 +21,16 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def test_every_route_has_a_rule_of_its_own(tmp_path: Path) -> None:
-    from demos.app import mount_demos
     from demos.dashboard.app import mount_dashboard
     from demos.drift_page import mount_drift_page
+    from demos.front import mount_demos
+    from demos.process import DemoProcess
     from demos.relabel_page import mount_relabel_page
 
     nothing = NullRecorder()
     settings = Settings(home=tmp_path)
     app = create_app(settings, BundleStore(tmp_path), nothing, cast(Monitor, nothing), CollectorRegistry())
-    mount_demos(app, app.state.gateway)
+    mount_demos(app, app.state.gateway, DemoProcess(app.state.gateway))
     mount_dashboard(app)
     mount_drift_page(app)
     mount_relabel_page(app)

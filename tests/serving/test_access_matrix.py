@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
-from demos.app import mount_demos
+from demos.app import Demos
 from demos.dashboard.app import mount_dashboard
 from demos.drift_page import mount_drift_page
 from demos.entrance import COOKIE
+from demos.front import mount_demos
 from demos.guard import ShareGuard
 from demos.meter import ShareMeter
 from demos.relabel_page import mount_relabel_page
@@ -69,7 +70,7 @@ class Whole:
 
     def compose(self, app: FastAPI) -> ASGIApp:
         """Mount the pages and put the guard in front."""
-        mount_demos(app, app.state.gateway)
+        mount_demos(app, app.state.gateway, Demos(app.state.gateway))
         mount_dashboard(app)
         mount_drift_page(app)
         mount_relabel_page(app)

@@ -21,8 +21,10 @@ from starlette.applications import Starlette
 
 from demos.dashboard.app import mount_dashboard
 from demos.drift_page import mount_drift_page
+from demos.front import mount_demos
 from demos.guard import ShareGuard
 from demos.meter import ShareMeter
+from demos.process import DemoProcess
 from demos.relabel_page import mount_relabel_page
 from demos.share import ShareLinks
 from monitoring.labels.desk import QueueDesk
@@ -154,7 +156,7 @@ def serve(
         registry: where the metrics live, and what `/metrics` shows.
         on_loaded: called once no model is loading any more, with a line for each that failed; says whether to stop.
         placements: where each model runs; None finds out before the first one opens.
-        demos_at: Unix socket of the process that has the demos; empty where they are mounted here.
+        demos_at: Unix socket of the worker that has the demos; empty where this one has.
         listen_at_once: answer 503 while models load; otherwise callers cannot reach this process until they have.
         worker: number of this process among several.
     """
@@ -169,6 +171,8 @@ def serve(
         app.state.gateway.metrics.workers.set(1)
         if on_loaded(_failed(app.state.gateway.repository)):  # and else as it is: a signal may have come meanwhile
             server.should_exit = True
+        elif not demos_at:
+            demos.start()  # so that the first visitor does not wait
 
     if read_gpus():
         registry.register(GpuCollector(read_gpus))
@@ -188,13 +192,12 @@ def serve(
         desk=QueueDesk(database, bundles, settings),
         on_loaded=conclude,
     )
+    demos = DemoProcess(app.state.gateway)
     mount_dashboard(app, registry_reader(settings))
     mount_drift_page(app)
     mount_relabel_page(app)
     if not demos_at:
-        from demos.app import mount_demos  # Gradio: seconds and 100 MB that only the process with the demos pays
-
-        mount_demos(app, app.state.gateway)
+        mount_demos(app, app.state.gateway, demos)
     front = DemoRelay(app, demos_at, tls=settings.tls_cert is not None) if demos_at else app
     links = ShareLinks(database, secret)
     guarded = ShareGuard(front, links, None if demos_at else ShareMeter(links), settings.public_url or "")
