@@ -20,13 +20,12 @@ from demos.front import wanted
 from demos.gateway import Gateway
 from demos.own_page import OwnPage
 from demos.pages import Page, Pages
-from demos.paths import PAGE, SCRIPT, DemoPath
+from demos.paths import PAGE, SCRIPT, STREAM, DemoPath
 from serving.auth import SHARE_KEY
 from serving.body import decode_json
 from tidegate.errors import ItemNotFound
 
 _SCRIPT_FILE = Path(__file__).with_name("page.js")
-STREAM = "/gradio_api/queue/data"
 
 
 class Demos:

@@ -33,6 +33,10 @@ STRANGE = "it said what no demos say"
 RESTARTING = "the demos are starting again; ask again in a moment"
 
 
+class Ended(NotReady):
+    """The process ended before it began to answer."""
+
+
 class Link:
     """One process of demos.
 
@@ -78,19 +82,17 @@ class Link:
         """Have the process end by itself."""
         self._send("end")
 
-    async def relay(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have a request answered.
+    async def relay(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        """Have a request answered; `receive` is asked for the visitor's leaving alone.
 
         Raises:
-            NotReady: the process ended before it began to.
+            Ended: the process ended before it began to.
             Overloaded: it answers as many as it may.
             InferenceFailed: it failed at this one.
         """
         if len(self._answers) >= MOST_REQUESTS:
             raise Overloaded("the demos answer as many as they can; ask again in a moment", retry_after_seconds=1.0)
-        number, body = next(self._numbers), b""
-        if scope["method"] == "POST":
-            body = (await receive())["body"]
+        number = next(self._numbers)
         self._tell(scope)
         parts = self._answers[number] = asyncio.Queue()
         current = CURRENT.get()
@@ -146,7 +148,7 @@ class Link:
                     if more:
                         self._send("sent", number)
                 case None if not started:
-                    raise NotReady(RESTARTING)
+                    raise Ended(RESTARTING)
                 case ["over", _] if not started:
                     raise InferenceFailed("the demo failed; the server's log has the trace")
                 case _:
@@ -159,7 +161,7 @@ class Link:
         except TimeoutError:
             with suppress(ProcessLookupError):
                 self._process.kill()
-            raise NotReady(RESTARTING) from None
+            raise Ended(RESTARTING) from None
 
     def _take(self, number: int, what: str, arguments: list[Any]) -> None:
         task = self._questions[number] = asyncio.create_task(self._reply(number, what, arguments))

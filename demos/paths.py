@@ -28,6 +28,7 @@ _READ = re.compile(
 _WRITE = re.compile(r"/gradio_api/queue/join")  # questions
 PAGE = "/"
 SCRIPT = "/page.js"
+STREAM = "/gradio_api/queue/data"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Gradio takes 2 s and 100 MB to import, and each click on its pages work of which
 anything. So it runs in a process of its own (`demos.child`), nice, with an environment and settings without secrets.
 It starts when the gateway is ready, and again, later and later, in the place of one that ended: visitors wait for it,
 for `PATIENCE_SECONDS` at most. It ends with the gateway, however that ends. Before: `demos.front`; after: `demos.link`.
-Limits: what was asked in pages and not answered is lost with the process; the pages that are open go on.
+Limits: what was asked in a page and not answered is lost with the process; pages that are open go on.
 """
 
 import asyncio
@@ -20,8 +20,10 @@ from contextlib import asynccontextmanager, suppress
 
 from starlette.types import Receive, Scope, Send
 
+from demos.front import wanted
 from demos.gateway import Gateway
-from demos.link import Link
+from demos.link import Ended, Link
+from demos.paths import STREAM
 from tidegate import telemetry_off
 from tidegate.environments import CHECKOUT
 from tidegate.errors import NotReady
@@ -67,11 +69,26 @@ class DemoProcess:
             await asyncio.wait((keeping,))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Have the process answer.
+        """Have the process answer; one that takes its place, if it ended before it began to.
 
         Raises:
-            NotReady: it has not started in time, or ended before it began to answer.
+            NotReady: it has not started in time, or ended again, or with the answers that a stream was to bring.
             TidegateError: what `Link.relay` raises.
+        """
+        body = (await receive())["body"] if scope["method"] == "POST" else b""
+        link = await self._started()
+        try:
+            await link.relay(scope, body, receive, send)
+        except Ended:
+            if wanted(scope).rest == STREAM:
+                raise
+            await (await self._started()).relay(scope, body, receive, send)
+
+    async def _started(self) -> Link:
+        """The process, as soon as there is one that answers.
+
+        Raises:
+            NotReady: there is none in time.
         """
         self.start()
         with suppress(TimeoutError):
@@ -79,7 +96,7 @@ class DemoProcess:
                 await self._ready.wait()
         if self._link is None:
             raise NotReady("the demos are starting; open this page again in a moment")
-        await self._link.relay(scope, receive, send)
+        return self._link
 
     async def _keep(self) -> None:
         """Run a process, and another in its place whenever it ends."""
@@ -96,9 +113,7 @@ class DemoProcess:
     async def _run_one(self) -> str:
         """Run a process to its end; says how it ended."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=PIPE, stdout=PIPE, env=environment(os.environ), start_new_session=True
-            )
+            process = await self._begin()
         except OSError as error:  # no memory, too many processes or files: for now, perhaps
             return f"it could not be started: {error}"
         link = Link(process, self._gateway)
@@ -113,8 +128,20 @@ class DemoProcess:
         finally:
             self._ready.clear()
             self._link = None
-            link.close()
+            link.close()  # after which its visitors wait for the next one
             await _kill(process)
+
+    async def _begin(self) -> Process:
+        """Start a process; when the gateway leaves meanwhile, it is ended as soon as it is there."""
+        known = environment(os.environ)
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(*self.command, stdin=PIPE, stdout=PIPE, env=known, start_new_session=True)
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await _kill(await starting)
+            raise
 
     async def _attend(self, link: Link) -> str:
         try:
@@ -139,7 +166,9 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 async def _kill(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
-    await process.wait()
+    if process.stdin is not None:
+        process.stdin.close()
+    await process.communicate()  # reads what is left, without which the pipe would stay open
 
 
 def _reason(code: int) -> str:

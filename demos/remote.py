@@ -107,9 +107,8 @@ class RemoteRepository:
         if versions is None:
             self._rollouts.pop(name, None)
             return
-        canary, shadow = versions.canary, versions.shadow
         self._rollouts[name] = RemoteRollout(
-            self._model(versions.champion), canary and self._model(canary), shadow and self._model(shadow)
+            self._model(versions.champion), self._if_any(versions.canary), self._if_any(versions.shadow)
         )
 
     def get(self, name: str) -> RemoteModel:
@@ -124,6 +123,9 @@ class RemoteRepository:
 
     def _model(self, version: Version) -> RemoteModel:
         return RemoteModel(self.questions, version.bundle, version.variant)
+
+    def _if_any(self, version: Version | None) -> RemoteModel | None:
+        return None if version is None else self._model(version)
 
 
 @dataclass(frozen=True, slots=True)

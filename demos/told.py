@@ -124,8 +124,7 @@ class Teller:
             rollout = self._repository.rollout(name)
         except (ModelNotFound, NotReady):
             return (), None
-        canary, shadow = rollout.canary, rollout.shadow
-        versions = Versions(_version(rollout.champion), canary and _version(canary), shadow and _version(shadow))
+        versions = Versions(_of(rollout.champion), _if_any(rollout.canary), _if_any(rollout.shadow))
         live = (versions.champion, versions.canary, versions.shadow)
         return tuple(None if one is None else one.bundle.manifest for one in live), versions
 
@@ -135,8 +134,12 @@ def told_settings(settings: Settings) -> Settings:
     return Settings(**settings.model_dump(include=set(_SETTINGS)))
 
 
-def _version(model: ServedModel) -> Version:
+def _of(model: ServedModel) -> Version:
     return Version(model.bundle, model.variant)
+
+
+def _if_any(model: ServedModel | None) -> Version | None:
+    return None if model is None else _of(model)
 
 
 def _are(now: tuple[Manifest | None, ...], told: tuple[Manifest | None, ...] | None) -> bool:

@@ -81,6 +81,15 @@ def environment() -> dict[str, str]:
 
 def monitors_of(parent: int) -> list[int]:
     """Monitor processes that a process has started and that have not ended."""
+    return _children(parent, b"monitoring.child")
+
+
+def demos_of(parent: int) -> list[int]:
+    """Processes with demos that a process has started and that have not ended."""
+    return _children(parent, b"demos.child")
+
+
+def _children(parent: int, name: bytes) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -88,7 +97,7 @@ def monitors_of(parent: int) -> list[int]:
         except OSError:  # it has just ended
             continue
         state, of = stat[stat.rindex(")") + 2 :].split()[:2]
-        if b"monitoring.child" in command and int(of) == parent and state != "Z":
+        if name in command and int(of) == parent and state != "Z":
             found.append(int(folder.name))
     return found
 

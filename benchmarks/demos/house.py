@@ -1,6 +1,7 @@
-"""A server with many models in one real process, which collects its garbage on demand so that its memory can be read.
+"""A server with many models, whose processes collect their garbage on demand so that their memory can be read.
 
-Before: nothing; after: `many` and `latency` send visitors. Limits: Linux (/proc).
+Counted are the gateway and the process that has its demos, not the monitor process. Before: nothing; after: `many` and
+`latency` send visitors. Limits: Linux (/proc).
 """
 
 import os
@@ -19,9 +20,12 @@ from tidegate.bundle_store import BundleStore
 from tidegate.errors import NotReady
 
 _COLLECT_SECONDS = 2.0
-_SERVE = """\
-import gc, signal, sys
-signal.signal(signal.SIGUSR1, lambda *_: gc.collect())
+_COLLECT = "import gc, signal; signal.signal(signal.SIGUSR1, lambda *_: gc.collect()); "
+_SERVE = f"""\
+{_COLLECT}
+from demos.process import DemoProcess
+python, isolated, option, code, *rest = DemoProcess.command
+DemoProcess.command = (python, isolated, option, {_COLLECT!r} + code, *rest)
 from tidegate.cli import main
 main()
 """
@@ -40,15 +44,25 @@ class House:
     ready_seconds: float
 
     def memory_mib(self) -> float:
-        """Resident memory after its garbage was collected."""
-        os.kill(self.pid, signal.SIGUSR1)
+        """Resident memory of the gateway and its demos after their garbage was collected."""
+        counted = [self.pid, *self._demos()]
+        for pid in counted:
+            os.kill(pid, signal.SIGUSR1)
         time.sleep(_COLLECT_SECONDS)
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
+        return sum(map(_resident_mib, counted))
 
     def cpu_seconds(self) -> float:
-        """CPU time so far."""
+        """CPU time of all its processes so far."""
         return processes.cpu_seconds(self.pid)
+
+    def _demos(self) -> list[int]:
+        family = [one.pid for one in processes.family(self.pid)]
+        return [pid for pid in family if b"demos.child" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _resident_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:")) / 1024
 
 
 def names(models: int) -> list[str]:

@@ -2,15 +2,19 @@
 
 One server. In turn: the API alone at a steady rate (an open loop), then with ten visitors who click, think, and click
 again. A click is counted from the join of Gradio's queue to its answer; the API's answers are counted from when each
-was due. Before: `house` and `visitor`; after: `command` prints medians over the turns, with the lowest and highest.
+was due. The visitors are a process of their own, so that the API's caller does not wait for what their browsers do.
+Before: `house` and `visitor`; after: `command` prints medians over the turns, with the lowest and highest.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -61,21 +65,30 @@ class Latency:
 
 def measure_latency(home: Path, rate: float, repeats: int, seconds: float) -> Latency:
     """Alternate; `rate` in requests a second, `seconds` of each turn."""
-    with serving(home, [_MODEL]) as house:
-        asyncio.run(_turn(house, rate, _WARM_SECONDS, VISITORS))
+    with serving(home, [_MODEL]) as house, _elsewhere() as elsewhere:
+        asyncio.run(_turn(house, rate, _WARM_SECONDS, elsewhere))
         alone, beside = [], []
         for _ in range(repeats):
-            alone.append(asyncio.run(_turn(house, rate, seconds, 0)))
-            beside.append(asyncio.run(_turn(house, rate, seconds, VISITORS)))
+            alone.append(asyncio.run(_turn(house, rate, seconds, None)))
+            beside.append(asyncio.run(_turn(house, rate, seconds, elsewhere)))
     return Latency(rate, alone, beside)
 
 
-async def _turn(house: House, rate: float, seconds: float, visitors: int) -> Turn:
-    turn, end = Turn(), time.perf_counter() + seconds
+@contextmanager
+def _elsewhere() -> Iterator[Executor]:
+    """A process for the visitors, started and with everything imported."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        pool.submit(time.perf_counter).result()
+        yield pool
+
+
+async def _turn(house: House, rate: float, seconds: float, visitors: Executor | None) -> Turn:
+    turn = Turn()
+    crowd = visitors.submit(crowded, house.url, seconds) if visitors is not None else None
     async with httpx.AsyncClient(base_url=house.url, timeout=60.0) as client:
-        await asyncio.gather(
-            _steadily(client, turn, rate, end), *(_visitor(client, turn, end, seed) for seed in range(visitors))
-        )
+        await _steadily(client, turn, rate, time.perf_counter() + seconds)
+    if crowd is not None:
+        turn.clicks = await asyncio.wrap_future(crowd)
     return turn
 
 
@@ -96,11 +109,22 @@ async def _steadily(client: httpx.AsyncClient, turn: Turn, rate: float, end: flo
     await asyncio.gather(*tasks)
 
 
-async def _visitor(client: httpx.AsyncClient, turn: Turn, end: float, seed: int) -> None:
+def crowded(url: str, seconds: float) -> list[float]:
+    """Seconds of every click of `VISITORS` who come at once and stay for a while."""
+
+    async def stay() -> list[list[float]]:
+        async with httpx.AsyncClient(base_url=url, timeout=60.0) as client:
+            end = time.perf_counter() + seconds
+            return await asyncio.gather(*(_visitor(client, end, seed) for seed in range(VISITORS)))
+
+    return [click for clicks in asyncio.run(stay()) for click in clicks]
+
+
+async def _visitor(client: httpx.AsyncClient, end: float, seed: int) -> list[float]:
     """Open the page, then click and think; the first click is a session's, and counts."""
-    rng, visitor = random.Random(seed), Visitor(client, _MODEL)
+    rng, visitor, clicks = random.Random(seed), Visitor(client, _MODEL), []
     await visitor.open()
-    click: Callable[[str], Awaitable[float]] = visitor.click
     while time.perf_counter() < end:
         await asyncio.sleep(rng.expovariate(1 / _THINK_SECONDS))
-        turn.clicks.append(await click(rng.choice(SAMPLES)))
+        clicks.append(await visitor.click(rng.choice(SAMPLES)))
+    return clicks

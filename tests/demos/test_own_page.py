@@ -92,10 +92,12 @@ def click(client: httpx.Client, text: str, **headers: str) -> str:
 
 
 def processes_below(parent: int) -> list[int]:
-    """Pages' processes of a server, or of its workers."""
+    """Pages' processes of a server: those of the processes that have its demos."""
     found = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in found.splitlines()]
-    family = {str(parent)} | {pid for pid, above, _ in rows if above == str(parent)}
+    family = {str(parent)}
+    for _ in range(3):  # workers, their demos, the pages
+        family |= {pid for pid, above, _ in rows if above in family}
     return [int(pid) for pid, above, line in rows if above in family and "demos.own_child" in line]
 
 

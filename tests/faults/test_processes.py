@@ -12,7 +12,7 @@ import pytest
 
 from tests import bundles
 from tests.faults.faults import PREDICT, TEXT, asked_meanwhile, server, until
-from tests.servers import TIDEGATE, environment, monitors_of
+from tests.servers import TIDEGATE, demos_of, environment, monitors_of
 from tidegate.bundle_store import BundleStore
 
 pytestmark = pytest.mark.slow
@@ -96,6 +96,17 @@ def test_a_monitor_process_that_is_killed(tmp_path: Path) -> None:
         watched = database.execute("select sum(rows) from windows").fetchone()[0]
     assert len(asking.statuses) <= watched + lost
     assert sum("the monitor process ended (killed by SIGKILL" in line for line in started.stderr) == 2
+
+
+def test_a_demos_process_that_is_killed(tmp_path: Path) -> None:
+    """Callers of the API notice nothing; visitors wait for the next one, or read that it is starting."""
+    with server(tmp_path) as started, started.client() as client, asked_meanwhile(started.url) as asking:
+        for _ in range(2):
+            until(lambda: client.get("/demo/sentiment/").status_code == 200, 120)
+            os.kill(demos_of(started.process.pid)[0], signal.SIGKILL)
+        until(lambda: client.get("/demo/sentiment/").status_code == 200, 120)
+    assert set(asking.statuses) == {200}
+    assert sum("the demos' process ended (killed by SIGKILL" in line for line in started.stderr) == 2
 
 
 def figure(client: httpx.Client, name: str) -> float:
