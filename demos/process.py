@@ -164,6 +164,16 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 async def _kill(process: Process) -> None:
+    """End a process, also when the gateway leaves meanwhile."""
+    ending = asyncio.ensure_future(_end(process))
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
+
+
+async def _end(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
     if process.stdin is not None:
