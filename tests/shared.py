@@ -25,14 +25,15 @@ def end() -> None:
 
 
 def once(name: str, make: Callable[[Path], None]) -> Path:
-    """The folder of this name, which the first process that asks has had `make` fill."""
+    """The folder of this name, which the first process that asks has had `make` fill, in the place where it stays."""
     folder = _root() / name
-    with folder.with_suffix(".lock").open("w") as lock:
+    with folder.with_suffix(".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            half = Path(tempfile.mkdtemp(dir=_root()))  # of a maker that failed nobody sees a half
-            make(half)
-            half.rename(folder)
+        if not lock.tell():
+            shutil.rmtree(folder, ignore_errors=True)  # what a maker that failed has left
+            folder.mkdir()
+            make(folder)
+            lock.write("made")
     return folder
 
 

@@ -12,8 +12,8 @@ from random import Random
 
 import pytest
 
-from tests.servers import TIDEGATE, environment, export_python, tidegate
-from tidegate.environments import CHECKOUT
+from tests.servers import TIDEGATE, environment, tidegate
+from tests.trained import copy_news
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -25,30 +25,10 @@ DONE_AND_NOT_WRITTEN = {"train": "done; next: tidegate export", "export": "publi
 LABELS = 240
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with a small model of headlines, registered and exported."""
-    home = tmp_path_factory.mktemp("loop")
-    options = ["--rows", "900", "--epochs", "3", "--analyzer", "word", "--ngrams", "1", "2", "--threshold", "none"]
-    command = [
-        export_python(),
-        CHECKOUT / "examples" / "train_tfidf.py",
-        "--home",
-        home,
-        "--register",
-        "news",
-        *options,
-    ]
-    subprocess.run([*map(str, command), "--alias", "champion"], check=True, capture_output=True, env=environment())
-    tidegate("export", "models:/news@champion", "--name", "news", "--home", home)
-    return home
-
-
 @pytest.fixture
-def home(trained: Path, tmp_path: Path) -> Path:
-    """The same for one test alone; the store's artifacts stay where they are."""
-    subprocess.run(["cp", "-r", str(trained / "bundles"), str(trained / "mlflow"), str(tmp_path)], check=True)
-    return tmp_path
+def home(tmp_path: Path) -> Path:
+    """A home with a small model of headlines, registered and exported."""
+    return copy_news(tmp_path)
 
 
 @pytest.fixture(scope="module")

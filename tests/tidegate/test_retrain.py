@@ -1,7 +1,6 @@
 """Retraining by command: the recipe's place is taken by a command, gates stop it, and it goes on where it was."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,8 @@ from monitoring.labels import items, retrainings
 from monitoring.labels.data_sets import list_data_sets
 from monitoring.labels.retrainings import list_retrainings
 from tests import bundles
-from tests.servers import environment, export_python, tidegate
+from tests.servers import export_python, tidegate
+from tests.trained import copy_news
 from tidegate import store
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import retraining, retraining_steps
@@ -157,13 +157,10 @@ def test_a_model_without_labels_is_told_what_to_do(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_command_trains_in_place_of_the_recipe_and_a_failed_one_keeps_its_data_set(tmp_path: Path) -> None:
-    script = str(CHECKOUT / "examples" / "train_tfidf.py")
-    small = ["--analyzer", "word", "--ngrams", "1", "1", "--epochs", "2", "--threshold", "none"]
-    train = [str(export_python()), script, "--rows", "400", *small, "--home", str(tmp_path)]
-    subprocess.run([*train, "--register", "news"], check=True, capture_output=True, env=environment())
-    tidegate("export", "models:/news/1", "--name", "news", "--home", tmp_path)
+    copy_news(tmp_path)
     database = store.open_database(Settings(home=tmp_path).state_url)
     put_labels(database, 40)
+    script = CHECKOUT / "examples" / "train_tfidf.py"
     command = f"python {script} --splits {{data}} --register {{register}} --home {{home}} --seed {{seed}} --epochs 1"
     retrain: list[str | Path] = ["retrain", "news", "--no-quality", "--max-accuracy-drop", "50", "--home", tmp_path]
     failed = tidegate(*retrain, "--command", "python -c 'raise SystemExit(5)'", check=False)

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tidegate.environments import export_python
+from tests.trained import news
 
 ROWS, WRONG = 600, 40
 WORDS = {
@@ -78,18 +78,12 @@ def test_people_get_a_table_the_totals_and_what_to_do_next(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_splits_of_a_run_are_fetched_and_audited(tmp_path: Path) -> None:
-    home = ["--home", str(tmp_path / "home")]
-    script = Path(__file__).parents[3] / "examples" / "train_tfidf.py"
-    options = ["--rows", "400", "--epochs", "2", "--analyzer", "word", "--ngrams", "1", "2", "--register", "news"]
-    command = [str(export_python()), str(script), *options, "--alias", "champion", *home]
-    trained = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert trained.returncode == 0, trained.stderr
-    done = tidegate("models:/news@champion", "--json", *home)
+def test_the_splits_of_a_run_are_fetched_and_audited() -> None:
+    done = tidegate("models:/news@champion", "--json", "--home", str(news()))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
 
-    assert 250 < found["rows"] <= 400
+    assert 600 < found["rows"] <= 900
     assert {suspect["split"] for suspect in found["suspects"]} <= {"training", "evaluation"}
 
 
