@@ -9,6 +9,7 @@ import typer.main
 from rich.text import Text
 
 from tidegate.cli import PANELS, app
+from tidegate.settings import Settings
 
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -42,6 +43,15 @@ def test_every_command_stands_in_a_panel_in_the_order_of_the_table() -> None:
 
     assert sorted(listed) == sorted(registered + groups)
     assert [path[0] for path, _ in COMMANDS if len(path) == 1] == listed
+
+
+def test_the_defaults_that_the_help_of_serve_tells_are_those_of_the_settings() -> None:
+    serve = next(command for path, command in COMMANDS if path == ("serve",))
+    told = {each.name: each.show_default for each in serve.params if isinstance(each.show_default, str)}
+    settings = Settings().model_dump()
+
+    assert told.pop("grpc_port") == "no gRPC"
+    assert told == {name: str(settings[name]).removesuffix(".0") for name in told}
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

@@ -12,7 +12,7 @@ import typer
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app, console
 from tidegate.cli.options import Home, NoTune, joined
-from tidegate.cli.serve import Port, TrustDemo
+from tidegate.cli.server_options import Port, TrustDemo
 from tidegate.cli.tune import QUICKSTART_SECONDS, tune_published
 from tidegate.settings import Settings
 

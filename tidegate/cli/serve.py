@@ -1,7 +1,6 @@
 """`tidegate serve` and `tidegate up`: from bundles, or from a run, to a running gateway."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -20,79 +19,27 @@ from tidegate.cli.options import (
     TrustPickle,
     joined,
 )
+from tidegate.cli.server_options import (
+    AccessLog,
+    AutoPromote,
+    DeviceName,
+    Follow,
+    FollowSeconds,
+    GoalName,
+    GrpcPort,
+    Host,
+    LogForm,
+    OpenToAll,
+    Port,
+    RootPrefix,
+    TlsCert,
+    TlsKey,
+    TrustDemo,
+    TrustedProxies,
+    Workers,
+)
 from tidegate.cli.tune import tune_published
 from tidegate.settings import Settings
-
-Host = Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.", show_default="8080")]
-GrpcPort = Annotated[
-    int | None,
-    typer.Option("--grpc-port", help="Port for gRPC; 0 picks a free one.", show_default="no gRPC"),
-]
-OpenToAll = Annotated[
-    bool | None, typer.Option("--open", help="Serve beyond loopback without an API key.", show_default=False)
-]
-DeviceName = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        help="auto, cpu, cuda, cuda:N, or per model: NAME=cuda:1,auto.",
-        show_default="auto",
-    ),
-]
-GoalName = Annotated[
-    str | None,
-    typer.Option("--goal", help="What tuning chose for: latency or throughput.", show_default="throughput"),
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(help="Processes that answer, each with its share of the cores.", show_default="1"),
-]
-
-
-TlsCert = Annotated[
-    Path | None, typer.Option("--tls-cert", help="Certificate chain (PEM) to serve HTTPS with.", show_default=False)
-]
-TlsKey = Annotated[Path | None, typer.Option("--tls-key", help="Its private key (PEM).", show_default=False)]
-RootPrefix = Annotated[
-    str | None,
-    typer.Option("--root-path", help="What a proxy puts in front of every address: /tidegate.", show_default=False),
-]
-TrustedProxies = Annotated[
-    str | None,
-    typer.Option(
-        "--trusted-proxies", help="Addresses or networks whose X-Forwarded-For and -Proto hold.", show_default=False
-    ),
-]
-LogForm = Annotated[
-    Literal["text", "json"] | None,
-    typer.Option("--log-format", help="Lines for people, or JSON objects.", show_default="text"),
-]
-Follow = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--follow", help="models:/NAME@ALIAS: export it when it moves, as canary. May be repeated.", show_default=False
-    ),
-]
-FollowSeconds = Annotated[
-    float | None,
-    typer.Option("--follow-seconds", help="How often the registry is asked.", show_default="30"),
-]
-AutoPromote = Annotated[
-    bool | None,
-    typer.Option("--auto-promote", help="Promote canaries, or take them back, by stated rules.", show_default=False),
-]
-TrustDemo = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--trust-demo",
-        help="NAME or NAME/VERSION: run and show the demo page that its run brought. May be repeated.",
-        show_default=False,
-    ),
-]
-AccessLog = Annotated[
-    bool | None, typer.Option("--access-log", help="Log a line for each request.", show_default=False)
-]
 
 
 @app.command(epilog="Each option is a setting, too (TIDEGATE_PORT=8080); docs/reference/settings.md has them all.")
