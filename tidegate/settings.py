@@ -8,11 +8,20 @@ Docs: docs/reference/settings.md is generated from the descriptions below, and a
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from tidegate.errors import UsageError
 from tidegate.label_slots import DEFAULT_SHARES, parse_shares
@@ -20,6 +29,12 @@ from tidegate.placement import parse_devices
 from tidegate.redaction import Redactor
 
 PREFIX = "TIDEGATE_"
+# Settings with a small language of their own; what reads it says what is wrong.
+_PARSED: Mapping[str, Callable[[str], object]] = {
+    "device": parse_devices,
+    "redact": Redactor.of,
+    "relabel_shares": parse_shares,
+}
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 
 
@@ -199,11 +214,11 @@ class Settings(BaseModel):
         0.1, ge=0, le=1, description="Share of the relabel queue that two annotators are asked about."
     )
 
-    @field_validator("device")
+    @field_validator(*_PARSED)
     @classmethod
-    def _check_device(cls, value: str) -> str:
+    def _check_parsed(cls, value: str, info: ValidationInfo) -> str:
         try:
-            parse_devices(value)
+            _PARSED[str(info.field_name)](value)
         except UsageError as error:
             raise ValueError(str(error)) from None
         return value
@@ -224,24 +239,6 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"{trusted!r} names no model; write NAME, or NAME/VERSION, with commas between several"
                 )
-        return value
-
-    @field_validator("redact")
-    @classmethod
-    def _check_redact(cls, value: str) -> str:
-        try:
-            Redactor.of(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
-        return value
-
-    @field_validator("relabel_shares")
-    @classmethod
-    def _check_shares(cls, value: str) -> str:
-        try:
-            parse_shares(value)
-        except UsageError as error:
-            raise ValueError(str(error)) from None
         return value
 
     @field_validator("root_path")
@@ -333,10 +330,11 @@ def _explain(error: ValidationError) -> str:
     """One line a fault; values of secret fields never appear."""
     lines = []
     for fault in error.errors(include_url=False):
+        what = fault["msg"].removeprefix("Value error, ")  # pydantic's, of what our own checks raise
         if not fault["loc"]:  # of several fields together
-            lines.append(fault["msg"])
+            lines.append(what)
             continue
         field = str(fault["loc"][0])
         shown = "" if "key" in field else f" {fault['input']!r}"
-        lines.append(f"setting {field} ({PREFIX}{field.upper()}){shown}: {fault['msg']}")
+        lines.append(f"setting {field} ({PREFIX}{field.upper()}){shown}: {what}")
     return "; ".join(lines)
