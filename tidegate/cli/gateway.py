@@ -263,11 +263,11 @@ def _serve(server: uvicorn.Server, sockets: list[socket.socket], monitor: Monito
 def _announce(url: str, bundles: BundleStore, *, asks_for_key: bool) -> None:
     models = bundles.names()
     for model in models:
-        console.say(f"  demo     {url}/demo/{model}")
+        console.say(f"  demo      {url}/demo/{model}")
     console.say(f"  dashboard {url}/dashboard")
-    console.say(f"  relabel  {url}/relabel")
-    console.say(f"  docs     {url}/docs")
-    console.say(f"  metrics  {url}/metrics")
+    console.say(f"  relabel   {url}/relabel")
+    console.say(f"  docs      {url}/docs")
+    console.say(f"  metrics   {url}/metrics")
     body = '{"inputs": "Profit rose to EUR 5.2 mn from EUR 3.1 mn a year earlier"}'
     key = ' -H "Authorization: Bearer $TIDEGATE_API_KEY"' if asks_for_key else ""
     console.say(
