@@ -40,8 +40,10 @@ class Exchange:
         self._say = say
         self._number = number
         self._unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        self._unsent = 0
+        self._complete = False
         self._left = asyncio.Event()
-        self._room = asyncio.Semaphore(MOST_UNSENT)
+        self._room = asyncio.Event()
 
     async def receive(self) -> Message:
         """The body, whole, and then the visitor's leaving."""
@@ -51,27 +53,30 @@ class Exchange:
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
-        """Hand a part of the answer over, as soon as the visitor has taken those before."""
+        """Hand a part of the answer over, once the visitor has taken enough of those before."""
         if message["type"] == "http.response.start":
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
             self._say(["start", self._number, message["status"], headers])
             return
-        more = message.get("more_body", False)
-        if more:
-            await self._room.acquire()
+        while self._unsent > MOST_UNSENT and not self._left.is_set():
+            self._room.clear()
+            await self._room.wait()
         if self._left.is_set():
-            self._room.release()  # whoever waits next may go on, too
-        else:
-            self._say(["body", self._number, more], message.get("body", b""))
+            return
+        content, more = message.get("body", b""), message.get("more_body", False)
+        self._unsent += len(content)
+        self._complete = not more
+        self._say(["body", self._number, more], content)
 
-    def sent(self) -> None:
-        """The visitor has taken a part."""
-        self._room.release()
+    def sent(self, size: int) -> None:
+        """The visitor has taken so many bytes."""
+        self._unsent -= size
+        self._room.set()
 
     def leave(self) -> None:
         """The visitor has left."""
         self._left.set()
-        self._room.release()
+        self._room.set()
 
     async def run(self, app: ASGIApp, asked: Asked, questions: Questions) -> None:
         """Have it answered."""
@@ -84,7 +89,8 @@ class Exchange:
         except Exception:
             _log.exception("a demo failed")
         finally:
-            self._say(["over", self._number])
+            if not self._complete:
+                self._say(["over", self._number])
 
 
 class Orders:
@@ -105,8 +111,8 @@ class Orders:
                 self._models.learn(model, versions)
             case ("request", number, asked):
                 self._begin(number, asked)
-            case ("sent", number) if number in self._exchanges:
-                self._exchanges[number].sent()
+            case ("sent", number, size) if number in self._exchanges:
+                self._exchanges[number].sent(size)
             case ("left", number) if number in self._exchanges:
                 self._exchanges[number].leave()
             case ("answer", number, value, error):

@@ -16,7 +16,10 @@ from typing import IO, Any
 import orjson
 
 MOST_BYTES = 32 * 1024 * 1024  # a list of 1,000 long texts has a tenth of it
-MOST_UNSENT = 2  # parts of an answer that wait to be sent to a visitor; a file's have 64 KiB
+# Bytes of an answer that may wait to be sent to a visitor, and after how many the gateway says what it has sent: the
+# small parts of a page's answers are never spoken of, a file has parts of 64 KiB.
+MOST_UNSENT = 128 * 1024
+TOLD_UNSENT = 32 * 1024
 _ORDER = struct.Struct("!I")
 _REPLY = struct.Struct("!II")
 

@@ -11,8 +11,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from demos.answers import refusal
 from demos.gateway import Gateway
@@ -49,8 +50,28 @@ def mount_demos(app: FastAPI, gateway: Gateway, pages: Pages) -> None:
         async with before(outer) as state, pages.open():
             yield state
 
+    front = Front(gateway, pages)
     app.router.lifespan_context = lifespan
-    app.mount(PREFIX, Front(gateway, pages))
+    app.mount(PREFIX, front)
+    # Innermost, behind the key: who looks for a route walks through all of them, which costs more than all the rest.
+    app.user_middleware.append(Middleware(BeforeRouter, front=front))
+
+
+class BeforeRouter:
+    """Hands what is below `PREFIX` to the front as the router's mount would, and everything else on."""
+
+    def __init__(self, app: ASGIApp, front: "Front") -> None:
+        self._app = app
+        self._front = front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on."""
+        if scope["type"] != "http" or not below_root(scope).startswith(f"{PREFIX}/"):
+            await self._app(scope, receive, send)
+            return
+        root = scope.get("root_path", "")
+        place = {"root_path": root + PREFIX, "app_root_path": scope.get("app_root_path", root)}
+        await self._front({**scope, **place}, receive, send)
 
 
 class Front:

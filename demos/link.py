@@ -1,7 +1,7 @@
 """The link: one demos' process, as the gateway that started it sees it, and the pipes between the two.
 
-A request goes over whole, its answer comes back in parts: after `frames.MOST_UNSENT` of them the process waits until
-one is on its way to the visitor, so that a slow one fills no memory. Beside them go the process's own questions, and
+A request goes over whole, its answer comes back in parts: after `frames.MOST_UNSENT` bytes the process waits until some
+are on their way to the visitor, so that a slow one fills no memory. Beside them go the process's own questions, and
 what `demos.told` knows of the models, in the order in which it happened. Before: `demos.process`; after: `demos.child`.
 Limits: `MOST_REQUESTS` at once, `MOST_QUESTIONS` answered at once; a process that does not begin to answer a request
 within `FIRST_SECONDS` hangs, and is killed.
@@ -16,7 +16,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from demos.frames import pack_order, read_reply
+from demos.frames import TOLD_UNSENT, pack_order, read_reply
 from demos.front import wanted
 from demos.gateway import Gateway
 from demos.granted import Granted
@@ -135,7 +135,7 @@ class Link:
         self._send("left", number)
 
     async def _pass_on(self, number: int, parts: "asyncio.Queue[list[Any] | None]", send: Send) -> None:
-        started = False
+        started, unsaid = False, 0
         while True:
             part = await (parts.get() if started else self._first(parts))
             match part:
@@ -145,8 +145,12 @@ class Link:
                     await send({"type": "http.response.start", "status": status, "headers": raw})
                 case ["body", bool(more), content]:
                     await send({"type": "http.response.body", "body": content, "more_body": more})
-                    if more:
-                        self._send("sent", number)
+                    if not more:
+                        return
+                    unsaid += len(content)
+                    if unsaid >= TOLD_UNSENT:
+                        self._send("sent", number, unsaid)
+                        unsaid = 0
                 case None if not started:
                     raise Ended(RESTARTING)
                 case ["over", _] if not started:

@@ -90,6 +90,8 @@ class DemoProcess:
         Raises:
             NotReady: there is none in time.
         """
+        if self._link is not None:
+            return self._link
         self.start()
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
