@@ -187,7 +187,8 @@ def test_one_that_dies_takes_nobody_with_it_and_ends_with_the_server(tmp_path: P
 
         assert "positive" in click(client, "predict")
         click(client, "leave")
-        down = client.get(f"{DEMO}/", headers={"accept": "text/html"})
+        while "starting again" in (down := client.get(f"{DEMO}/", headers={"accept": "text/html"})).text:
+            time.sleep(0.1)  # its death is not noticed yet
         assert client.post(f"/models/{MODEL}/predict", json={"inputs": "profit"}).status_code == 200
         assert client.get("/demo/other/").status_code == 200
 
