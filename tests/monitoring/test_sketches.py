@@ -24,21 +24,21 @@ def stored(house: House) -> list[tuple[str, float, int]]:
     return [(row.level, row.started_at, row.rows) for row in rows]
 
 
-def test_rows_wait_ten_seconds_or_for_the_end_of_their_minute(house: House) -> None:
+def test_rows_wait_half_a_minute_or_for_the_end_of_their_minute(house: House) -> None:
     house.now = 600.0
     writer = house.writer()
     writer.write(house.usual(20, "a"))
     writer.tidy()
     at_once = stored(house)
-    house.now += 10
+    house.now += 30
     writer.tidy()
-    after_ten = stored(house)
-    house.now += 45
+    after_thirty = stored(house)
+    house.now += 25
     writer.write(house.usual(20, "b"))
     house.now += 5
     writer.tidy()
 
-    assert (at_once, after_ten) == ([], [("minute", 600.0, 20)])
+    assert (at_once, after_thirty) == ([], [("minute", 600.0, 20)])
     assert stored(house) == [("minute", 600.0, 40)]
 
 
