@@ -90,7 +90,7 @@ def due(connection: Connection, model: str, per_day: int, at: float) -> float:
     if not rows:
         return 0.0
     seconds = min(max(at - since, LEAST_SECONDS), DAY_SECONDS)
-    return min(1.0, float(per_day * seconds / (rows * DAY_SECONDS)))
+    return min(1.0, float(per_day * seconds / (int(rows) * DAY_SECONDS)))  # PostgreSQL adds up to decimals
 
 
 def chance_of(share: float, rows: int, most: int) -> float:

@@ -11,6 +11,7 @@ from monitoring.labels import answers, items, random_stream, relabel
 from monitoring.labels.answers import Label
 from monitoring.labels.labelled import Check, measure, powered, read, reconciled
 from tests.monitoring.conftest import House
+from tests.monitoring.labels.queues import DATABASES
 from tidegate.store import random_draws, windows
 from tidegate.store import records as records_table
 
@@ -91,6 +92,7 @@ def test_two_workers_draw_the_same_records_once(house: House) -> None:
     assert {draw.prediction_id for draw in draws} == {one for one in ids if random_stream.place(one) < share}
 
 
+@pytest.mark.parametrize("house", DATABASES, indirect=True)
 def test_the_share_follows_the_traffic_of_the_last_day(house: House) -> None:
     house.writer().write(house.usual(100, "r"))
     model = house.bundle.manifest.name
