@@ -19,8 +19,8 @@ test-install:
 	@$(PYTHON) -m tidegate.environments export --with export-dev
 	@bash .ci/system-packages
 
-# Two at a time, a file each: most of them wait for a server to start.
-TWO := -n 2 --dist loadfile
+# Two at a time, a file each, in the order of tests/conftest.py: most of them wait for a server to start.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 
 test: test-install ## Every test, end-to-end, browser and slow ones included.
 	$(SERVE)/python -m pytest $(TWO)

@@ -224,6 +224,7 @@ def _freeze_what_is_here() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(700)  # Python's own; `tidegate.cli` raised it for the start
 
 
 def _failed(repository: Repository) -> list[str]:
