@@ -90,12 +90,11 @@ class DemoProcess:
         Raises:
             NotReady: there is none in time.
         """
-        if self._link is not None:
-            return self._link
-        self.start()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._ready.wait()
+        if self._link is None:
+            self.start()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._ready.wait()
         if self._link is None:
             raise NotReady("the demos are starting; open this page again in a moment")
         return self._link
