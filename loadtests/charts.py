@@ -10,6 +10,7 @@ from html import escape
 
 WIDTH, HEIGHT = 720, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 28, 40
+_NOTHING = 1e-300  # below it a power of ten is no exact number any more; nothing that is drawn is so small
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def _grid(x_top: float, y_top: float, x_name: str, y_name: str) -> list[str]:
 
 def _round_up(value: float) -> float:
     """The next of 1, 2, 4, 8 times a power of ten: quarters of it are short numbers."""
-    if value <= 0:
+    if value < _NOTHING:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 4, 8, 10) if step * power >= value * (1 - 1e-9))

@@ -27,13 +27,14 @@ def end() -> None:
 def once(name: str, make: Callable[[Path], None]) -> Path:
     """The folder of this name, which the first process that asks has had `make` fill, in the place where it stays."""
     folder = _root() / name
-    with folder.with_suffix(".lock").open("a") as lock:
+    made = folder.with_suffix(".made")
+    with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not lock.tell():
+        if not made.exists():
             shutil.rmtree(folder, ignore_errors=True)  # what a maker that failed has left
             folder.mkdir()
             make(folder)
-            lock.write("made")
+            made.touch()
     return folder
 
 

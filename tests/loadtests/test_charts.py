@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadtests.charts import HEIGHT, LEFT, WIDTH, Dot, Line, chart
@@ -11,6 +11,8 @@ VALUES = st.floats(0, 1e9)
 
 
 @given(st.lists(st.tuples(VALUES, VALUES), max_size=20), st.none() | VALUES)
+@example([(5e-324, 5e-324)], None)
+@example([(1e-300, 1e-300)], 1e-300)
 def test_every_point_lies_on_the_sheet(points: list[tuple[float, float]], level: float | None) -> None:
     dots = [Dot(x, y, "kept", "a dot") for x, y in points]
 
