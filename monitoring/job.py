@@ -31,7 +31,7 @@ from monitoring.tables import storable, turn
 from monitoring.webhook import Webhooks
 from monitoring.writer import Writer
 from tidegate.bundle_store import BundleStore
-from tidegate.errors import InvalidInput, PredictionNotFound
+from tidegate.errors import InvalidInput, NotReady, PredictionNotFound
 from tidegate.records import AlertState, Record, Span
 from tidegate.redaction import Redactor
 from tidegate.settings import Settings
@@ -149,7 +149,7 @@ class MonitoringJob:
         Raises:
             PredictionNotFound: no prediction of that model with that id is kept.
             InvalidInput: not a label of the model, or a comment of more than 4,000 characters.
-            NotReady: the state database cannot be written now; nothing was stored.
+            NotReady: the database cannot be written now, or the prediction is not written yet; nothing was stored.
         """
         with reachable("the feedback is not stored"):
             return self._feedback(model, prediction_id, label, comment)
@@ -208,8 +208,11 @@ class MonitoringJob:
     def _find(self, model: str, prediction_id: str) -> Row[Any]:
         found = self._lookup(prediction_id)
         if found is None:  # just made, perhaps: its record may still be on its way
-            self._catch_up()
+            behind = not self._catch_up()
             found = self._lookup(prediction_id)
+            if found is None and behind:
+                log.error("monitoring is behind, so the feedback is not stored: its prediction is not written yet")
+                raise NotReady("monitoring is behind, so the feedback is not stored; try again")
         until = time.monotonic() + self._others_seconds
         while found is None and time.monotonic() < until:  # another worker has it, perhaps, and is gathering
             time.sleep(LOOK_SECONDS)
@@ -226,9 +229,12 @@ class MonitoringJob:
             query = select(records_table).where(records_table.c.id == storable(prediction_id))
             return connection.execute(query).one_or_none()
 
-    def _catch_up(self) -> None:
-        if self._thread.is_alive() and not self._intake.wait_written(BARRIER_SECONDS):
-            log.warning("monitoring is more than %s s behind; answering from what is written", BARRIER_SECONDS)
+    def _catch_up(self) -> bool:
+        """Wait until what was recorded so far is written; False when that takes too long, which is logged."""
+        if not self._thread.is_alive() or self._intake.wait_written(BARRIER_SECONDS):
+            return True
+        log.warning("monitoring is more than %s s behind; answering from what is written", BARRIER_SECONDS)
+        return False
 
     def _run(self) -> None:
         self._guarded(self._writer.resume)

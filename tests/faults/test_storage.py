@@ -2,7 +2,6 @@
 
 import resource
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,13 +38,15 @@ def test_a_locked_database(home: Path, served: Server) -> None:
     with served.client() as client:
         assert correct(client).status_code == 201
         asked = client.post(PREDICT, json=TEXT).headers["x-prediction-id"]
-        time.sleep(1.5)  # its record is written
+        client.get("/models/sentiment/drift").raise_for_status()  # answered once its record is written
         with asked_meanwhile(served.url) as asking, sqlite3.connect(home / "state.db") as other:
             other.execute("BEGIN EXCLUSIVE")
             refused = client.post(FEEDBACK, json={"prediction_id": asked, "label": "negative"})
+            of_now = correct(client)  # whose prediction cannot be written
             other.rollback()
-        assert refused.status_code == 503
+        assert (refused.status_code, of_now.status_code) == (503, 503)
         assert "the feedback is not stored; try again" in refused.json()["detail"]
+        assert "the feedback is not stored; try again" in of_now.json()["detail"]
         assert set(asking.statuses) == {200}
         assert asking.slowest_seconds < 5
         assert correct(client).status_code == 201

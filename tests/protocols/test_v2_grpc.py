@@ -23,6 +23,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
 from serving.v2 import messages
 from serving.v2.port import open_port
 from tests import bundles
+from tests.faults.faults import until
 from tests.protocols.v2_clients import ANSWERS, CALLS, KEY, UP, Client, check_recorded, grpc_address
 from tests.protocols.v2_clients import v2_locked as v2_locked
 from tests.protocols.v2_clients import v2_server as v2_server
@@ -254,7 +255,7 @@ def test_workers_share_the_port(tmp_path: Path) -> None:
     bundles.wordpieces(BundleStore(tmp_path / "bundles"), "headlines")
     with running(["serve", "--grpc-port", "0", "--workers", "2"], tmp_path) as server:
         address = grpc_address(server)
-        assert "".join(server.stderr).count(f"gRPC on {address}") == 2
+        until(lambda: "".join(server.stderr).count(f"gRPC on {address}") == 2)  # the first was ready, one waits for it
         for _ in range(12):  # each channel is a connection that the kernel gives to one of them
             assert infer(address, text_request(UP)).model_name == "headlines"
 
