@@ -55,7 +55,9 @@ class Demos:
             return
         if scope["method"] == "POST":
             receive = await _checked(page, receive)
-            await page.wake()
+            with page.asking():
+                await _answer(page, path, scope, receive, send)
+            return
         await _answer(page, path, scope, receive, send)
 
     async def _stream(self, now: Page | OwnPage, scope: Scope, receive: Receive, send: Send) -> None:

@@ -34,14 +34,20 @@ _log = logging.getLogger(__name__)
 
 
 class Exchange:
-    """One request and its answer: what an ASGI app receives and sends."""
+    """One request and its answer: what an ASGI app receives and sends.
+
+    Parts that are sent in one turn of the event loop go over in one frame: each costs the gateway a turn of its own.
+    """
 
     def __init__(self, say: Say, number: int, body: bytes) -> None:
         self._say = say
         self._number = number
         self._unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+        self._begin: list[Any] = []  # status and headers
+        self._parts: list[bytes] = []
         self._unsent = 0
         self._complete = False
+        self._gathering = False
         self._left = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -56,17 +62,31 @@ class Exchange:
         """Hand a part of the answer over, once the visitor has taken enough of those before."""
         if message["type"] == "http.response.start":
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message.get("headers", ())]
-            self._say(["start", self._number, message["status"], headers])
-            return
-        while self._unsent > MOST_UNSENT and not self._left.is_set():
-            self._room.clear()
-            await self._room.wait()
-        if self._left.is_set():
-            return
-        content, more = message.get("body", b""), message.get("more_body", False)
+            self._begin = [message["status"], headers]
+        else:
+            while self._unsent > MOST_UNSENT and not self._left.is_set():
+                self._room.clear()
+                await self._room.wait()
+            if self._left.is_set():
+                return
+            self._take(message.get("body", b""), complete=not message.get("more_body", False))
+        if not self._gathering:
+            self._gathering = True
+            asyncio.get_running_loop().call_soon(self._hand_over)
+
+    def _take(self, content: bytes, *, complete: bool) -> None:
         self._unsent += len(content)
-        self._complete = not more
-        self._say(["body", self._number, more], content)
+        self._parts.append(content)
+        self._complete = complete
+
+    def _hand_over(self) -> None:
+        """Say what was gathered."""
+        content, more = b"".join(self._parts), not self._complete
+        if self._begin:
+            self._say(["start", self._number, *self._begin, more], content)
+        elif self._parts:
+            self._say(["body", self._number, more], content)
+        self._begin, self._parts, self._gathering = [], [], False
 
     def sent(self, size: int) -> None:
         """The visitor has taken so many bytes."""
@@ -90,6 +110,7 @@ class Exchange:
             _log.exception("a demo failed")
         finally:
             if not self._complete:
+                self._hand_over()
                 self._say(["over", self._number])
 
 

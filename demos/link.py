@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from demos.frames import TOLD_UNSENT, pack_order, read_reply
 from demos.front import wanted
@@ -139,24 +139,25 @@ class Link:
         while True:
             part = await (parts.get() if started else self._first(parts))
             match part:
-                case ["start", int(status), [*headers], _]:
+                case ["start", int(status), [*headers], bool(more), content]:
                     started = True
-                    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-                    await send({"type": "http.response.start", "status": status, "headers": raw})
+                    await send(_start(status, headers))
                 case ["body", bool(more), content]:
-                    await send({"type": "http.response.body", "body": content, "more_body": more})
-                    if not more:
-                        return
-                    unsaid += len(content)
-                    if unsaid >= TOLD_UNSENT:
-                        self._send("sent", number, unsaid)
-                        unsaid = 0
+                    pass
                 case None if not started:
                     raise Ended(RESTARTING)
                 case ["over", _] if not started:
                     raise InferenceFailed("the demo failed; the server's log has the trace")
                 case _:
                     return
+            if content or not more:
+                await send({"type": "http.response.body", "body": content, "more_body": more})
+            if not more:
+                return
+            unsaid += len(content)
+            if unsaid >= TOLD_UNSENT:
+                self._send("sent", number, unsaid)
+                unsaid = 0
 
     async def _first(self, parts: "asyncio.Queue[list[Any] | None]") -> list[Any] | None:
         try:
@@ -180,3 +181,8 @@ class Link:
         """Send a frame; nothing where the process is gone."""
         if self._process.stdin is not None and not self._process.stdin.is_closing():
             self._process.stdin.write(pack_order(order))
+
+
+def _start(status: int, headers: list[Any]) -> Message:
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return {"type": "http.response.start", "status": status, "headers": raw}

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -109,8 +110,9 @@ class OwnPage:
         """Whether this is a session; whether anybody asked in it, the page's process knows."""
         return _SESSION.fullmatch(session) is not None
 
-    async def wake(self) -> None:
-        """The page's process is awake."""
+    def asking(self) -> AbstractContextManager[None]:
+        """While a question is handed on; the page's process is awake."""
+        return contextlib.nullcontext()
 
     def forget(self, session: str) -> None:
         """The page's process remembers for itself."""

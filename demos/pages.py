@@ -10,6 +10,7 @@ Source: Gradio 6.31 `routes.mount_gradio_app`, whose routes are built at once an
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,9 +77,9 @@ class Page:
         """Refuse what the page does not send; raises `InvalidInput`."""
         check_question(asked, self.events, self.components)
 
-    async def wake(self) -> None:
-        """Be ready for a question."""
-        await self.queue.wake()
+    def asking(self) -> AbstractContextManager[None]:
+        """While a question is handed on."""
+        return self.queue.asking()
 
     def awaits(self, session: str) -> bool:
         """Whether somebody has asked in a session and has not read all answers."""

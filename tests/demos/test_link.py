@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from demos import link, process
 from demos.child import Exchange
@@ -46,7 +46,7 @@ say(["ready"])
 _, number, asked = heard("request")
 """
 ANSWER = """
-say(["start", number, 200, [["content-type", "text/plain"]]])
+say(["start", number, 200, [["content-type", "text/plain"]], True])
 say(["body", number, False], b"here")
 say(["over", number])
 heard("end")
@@ -84,7 +84,7 @@ def test_an_answer_comes_over(house: House) -> None:
     [
         'say(["launch"])',
         'say("ready")',
-        'say(["start", "1", 200, []])',
+        'say(["start", "1", 200, [], True])',
         'replies.write(b"GET / HTTP/1.1" * 9); replies.flush()',
         'replies.write(b"\\0\\0\\0\\2\\0\\0\\0\\0{]"); replies.flush()',
     ],
@@ -164,7 +164,7 @@ def test_what_demos_have_no_business_to_ask_is_refused(house: House) -> None:
         f'say(["ask", 4, "compare", [{MODEL!r}, 99, ["profit"]]])\n'
         f'say(["ask", 5, "predict", [{MODEL!r}, [7], None, "", 1]])\n'
         "said = sorted((n, type(e).__name__) for _, n, v, e in [heard('answer') for _ in range(5)])\n"
-        'say(["start", number, 200, []])\nsay(["body", number, False], repr(said).encode())\nsay(["over", number])\n'
+        'say(["start", number, 200, [], False], repr(said).encode())\nsay(["over", number])\n'
     )
     with served(house, asks + 'heard("end")') as (live, _):
         [reply] = live.send(request(f"{DEMO}/"))
@@ -175,20 +175,53 @@ def test_what_demos_have_no_business_to_ask_is_refused(house: House) -> None:
 
 def test_a_slow_visitor_holds_back_the_process_and_one_who_left_does_not() -> None:
     async def main() -> None:
-        said: list[Any] = []
-        exchange = Exchange(lambda one, content=b"": said.append(one), 3, b"asked")
+        said: list[int] = []
+        exchange = Exchange(lambda one, content=b"": said.append(len(content)), 3, b"asked")
         half: Message = {"type": "http.response.body", "body": bytes(MOST_UNSENT // 2 + 1), "more_body": True}
         sending = asyncio.gather(*(exchange.send(half) for _ in range(5)))
         await asyncio.sleep(0.01)
-        assert len(said) == 2
+        assert sum(said) == 2 * (MOST_UNSENT // 2 + 1)
         exchange.sent(MOST_UNSENT // 2 + 1)
         await asyncio.sleep(0.01)
-        assert len(said) == 3
+        assert sum(said) == 3 * (MOST_UNSENT // 2 + 1)
         exchange.leave()
         await asyncio.wait_for(sending, 5)
-        assert len(said) == 3
+        await asyncio.sleep(0.01)
+        assert sum(said) == 3 * (MOST_UNSENT // 2 + 1)
         assert (await exchange.receive())["body"] == b"asked"
         assert (await exchange.receive())["type"] == "http.disconnect"
+
+    asyncio.run(main())
+
+
+def test_what_an_app_sends_in_one_turn_goes_over_in_one_frame_and_in_its_order() -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+        await send({"type": "http.response.body", "body": b"one ", "more_body": True})
+        await send({"type": "http.response.body", "body": b"two", "more_body": True})
+        await asyncio.sleep(0.01)
+        await send({"type": "http.response.body", "body": b"three ", "more_body": True})
+        await send({"type": "http.response.body", "body": b"four", "more_body": False})
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise ValueError
+
+    async def main() -> None:
+        said: list[Any] = []
+
+        def say(one: Any, content: bytes = b"") -> None:
+            said.append((*one, content))
+
+        asked = Asked({"type": "http"}, b"", None, None, "")
+        await Exchange(say, 1, b"").run(app, asked, Questions(say))
+        await asyncio.sleep(0)
+        assert said == [("start", 1, 200, [("a", "b")], True, b"one two"), ("body", 1, False, b"three four")]
+        said.clear()
+        await Exchange(say, 2, b"").run(failing, asked, Questions(say))
+        await asyncio.sleep(0.01)
+        assert said == [("start", 2, 200, [], True, b"half"), ("over", 2, b"")]
 
     asyncio.run(main())
 

@@ -15,20 +15,54 @@ def page() -> gr.Blocks:
     return blocks
 
 
-def test_the_queue_rests_after_the_last_question_and_wakes_with_the_next() -> None:
+def test_the_queue_runs_while_a_question_is_handed_on_and_answered_and_not_between() -> None:
     async def main() -> None:
         blocks = page()
-        runner = QueueRunner(blocks, rest_seconds=0.05)
-        seen = [runner.works]
+        queue, runner = blocks._queue, QueueRunner(blocks)
+        seen = [(runner.runs, queue.stopped)]
         for _ in range(2):
-            await runner.wake()
-            seen.append(runner.works and not blocks._queue.stopped)
-            while runner.works:
+            with runner.asking():
+                seen.append((runner.runs, queue.stopped))
+                await asyncio.sleep(0.03)
+                seen.append((runner.runs, queue.stopped))
+                queue.active_jobs[0] = []
+            await asyncio.sleep(0.03)
+            seen.append((runner.runs, queue.stopped))
+            queue.active_jobs[0] = None
+            while runner.runs:
                 await asyncio.sleep(0.01)
+            seen.append((runner.works, queue.stopped))  # who reads answers is not told that it stopped
         await runner.close()
 
-        assert seen == [False, True, True]
+        assert seen == [(False, True)] + [(True, False)] * 8
+        assert queue.stopped
         assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_question_that_comes_as_the_queue_goes_to_rest_finds_it_running() -> None:
+    async def main() -> None:
+        blocks = page()
+        queue, runner = blocks._queue, QueueRunner(blocks)
+        starts = 0
+
+        async def processing() -> None:
+            nonlocal starts
+            starts += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                if starts == 1:
+                    with runner.asking():
+                        queue.active_jobs[0] = []
+
+        queue.start_processing = processing  # type: ignore[method-assign]
+        with runner.asking():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert (starts, runner.runs) == (2, True)
+        await runner.close()
 
     asyncio.run(main())
 
@@ -52,7 +86,8 @@ def test_what_nobody_came_to_read_is_dropped_at_rest() -> None:
     async def main() -> None:
         blocks = page()
         runner = QueueRunner(blocks, rest_seconds=0.05)
-        await runner.wake()
+        with runner.asking():
+            pass
         blocks._queue.pending_messages_per_session["left"] = asyncio.Queue()
         blocks._queue.pending_event_ids_session["left"] = {"event"}
         while runner.works:
