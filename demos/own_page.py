@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -110,7 +109,7 @@ class OwnPage:
         """Whether this is a session; whether anybody asked in it, the page's process knows."""
         return _SESSION.fullmatch(session) is not None
 
-    def asking(self) -> AbstractContextManager[None]:
+    def asking(self) -> contextlib.AbstractContextManager[None]:
         """While a question is handed on; the page's process is awake."""
         return contextlib.nullcontext()
 

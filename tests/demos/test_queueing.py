@@ -60,8 +60,10 @@ def test_a_question_that_comes_as_the_queue_goes_to_rest_finds_it_running() -> N
         queue.start_processing = processing  # type: ignore[method-assign]
         with runner.asking():
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
-        assert (starts, runner.runs) == (2, True)
+        async with asyncio.timeout(10):
+            while starts < 2:
+                await asyncio.sleep(0.01)
+        assert runner.runs
         await runner.close()
 
     asyncio.run(main())
