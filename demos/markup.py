@@ -82,12 +82,17 @@ def notice(message: str, *, good: bool) -> str:
     return f'<div class="{kind}" role="status"><p>{escaped(message)}</p></div>'
 
 
-def result(reply: Reply, manifest: Manifest) -> str:
-    """The answer, a bar for each label, and the small print."""
+def reported(message: str) -> str:
+    """A report that was taken; the form that it came from is hidden beside it."""
+    return f'<div class="tg-thanks tg-reported" role="status"><p>{escaped(message)}</p></div>'
+
+
+def result(reply: Reply, manifest: Manifest, *, may_test: bool = False) -> str:
+    """The answer, a bar for each label, and the small print; who may is shown how to make a test of it."""
     answer = reply.answer
     said, share = ("Abstained", "") if answer.abstained else ("Answer", f" <span>{percent(answer.score)}</span>")
     return (
-        f'<div class="tg-result"><p class="tg-kicker">{said}</p>'
+        f'<div class="tg-result{" tg-may-test" if may_test else ""}"><p class="tg-kicker">{said}</p>'
         f'<p class="tg-answer">{escaped(answer.label)}{share}</p>'
         f"{_why_abstained(reply, manifest)}{_bars(reply, manifest)}{_small_print(reply)}</div>"
     )

@@ -30,25 +30,24 @@ PRIVACY = (
 
 @dataclass(frozen=True, slots=True)
 class Answerer:
-    """What the events of a single text run; each returns one update per output component."""
+    """What the events of a single text run; each returns one value per output component."""
 
     manifest: Manifest
     client: Client
     more: More
 
     async def answer(self, text: str, request: gr.Request) -> Updates:
-        """Updates for the outputs that `build_page` lists, in their order."""
-        hidden = gr.update(visible=False)
-        blank = gr.update(value="", visible=False)
+        """Values for the outputs that `build_page` lists, in their order.
+
+        What shows beside an answer is the style sheet's to say: each component whose visibility changed would be built
+        anew, for the session to keep.
+        """
         try:
             reply = await self.client.ask(text)
         except Exception as error:
-            return (markup.problem(explained(error)), "", hidden, *cleared(), "", hidden, blank, hidden, gr.update())
-        explains = gr.update(visible=self.client.gateway.settings.demo_explanations)
-        test = gr.update(visible=may_annotate(request))
-        shown = markup.result(reply, self.manifest)
-        programs = self.more.programs(text, request)
-        return (shown, reply.id, gr.update(visible=True), *cleared(), text, test, blank, explains, programs)
+            return (markup.problem(explained(error)), "", *cleared(), "", "", gr.update())
+        shown = markup.result(reply, self.manifest, may_test=may_annotate(request))
+        return (shown, reply.id, *cleared(), text, "", self.more.programs(text, request))
 
     def answer_sample(self, sample: str) -> Callable[[gr.Request], Awaitable[Updates]]:
         """What runs when a sample is chosen: as `answer`, with the update of the text field first."""
@@ -59,19 +58,19 @@ class Answerer:
         return answer
 
     async def weigh(self, asked: str, request: gr.Request) -> Update:
-        """The update of the explanation."""
+        """The explanation."""
         try:
             await charge(request, len(split(asked)))
-            shown = highlights.explanation(await self.client.weigh_words(asked))
+            return highlights.explanation(await self.client.weigh_words(asked))
         except Exception as error:
-            shown = markup.problem(explained(error))
-        return gr.update(value=shown, visible=True)
+            return markup.problem(explained(error))
 
 
 def build_page(manifest: Manifest, client: Client, failed_tests: Sequence[str] = ()) -> gr.Blocks:
     """Build the demo of one model that gives labels; `failed_tests` are named among what it does not do."""
     more = More(client, next(iter(manifest.samples), "Write or paste a text"))
     answerer = Answerer(manifest, client, more)
+    explains = client.gateway.settings.demo_explanations
     blocks = gr.Blocks(title=f"{markup.title(manifest)} · Tidegate", analytics_enabled=False)
     with blocks:
         html(markup.header(manifest))
@@ -81,8 +80,8 @@ def build_page(manifest: Manifest, client: Client, failed_tests: Sequence[str] =
                 go = gr.Button("Classify", variant="primary", elem_classes="tg-go")
             with gr.Column(elem_classes=["tg-card", "tg-reply"]):
                 answer = html(markup.waiting())
-                explain = gr.Button("Which words mattered?", visible=False, elem_classes="tg-send")
-                explanation = html("", visible=False)
+                explain = gr.Button("Which words mattered?", visible=explains, elem_classes=["tg-send", "tg-explain"])
+                explanation = html("", elem_classes="tg-late")
                 prediction_id, asked = gr.Textbox(visible=False), gr.Textbox(visible=False)
                 report = build_report(manifest)
             with gr.Column(elem_classes=["tg-card", "tg-samples"]):
@@ -93,13 +92,12 @@ def build_page(manifest: Manifest, client: Client, failed_tests: Sequence[str] =
         programs = build_code(more, text)
         html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.{markup.unshown(manifest)}</div>')
 
-        outputs = [answer, prediction_id, report.form, report.label, report.comment, report.outcome]
-        outputs += [asked, report.make_test, explanation, explain, programs]
+        outputs = [answer, prediction_id, report.label, report.comment, report.outcome, asked, explanation, programs]
         on([go.click, text.submit], answerer.answer, [text], outputs, answer)
         for button, sample in samples:
             on([button.click], answerer.answer_sample(sample), [], [text, *outputs], answer)
         wire_report(report, client, prediction_id, asked)
-        if client.gateway.settings.demo_explanations:
+        if explains:
             on([explain.click], answerer.weigh, [asked], [explanation], explanation, long=True)
     blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
     return blocks

@@ -23,7 +23,6 @@ MOST_RADIOS = 8  # more labels than this read better as a searchable list
 class Report:
     """The components."""
 
-    form: gr.Column
     label: gr.Radio | gr.Dropdown
     comment: gr.Textbox
     send: gr.Button
@@ -37,27 +36,26 @@ class Reporter:
 
     client: Client
 
-    async def take_report(self, prediction_id: str, label: str | None, comment: str) -> Updates:
-        """Updates for: report form, report outcome."""
+    async def take_report(self, prediction_id: str, label: str | None, comment: str) -> str:
+        """The outcome to show; the form gives way to one that says thanks."""
         try:
             item = await self.client.report(prediction_id, label or "", comment)
         except Exception as error:
-            return gr.update(), gr.update(value=markup.notice(explained(error), good=False), visible=True)
-        thanks = f"Thank you. It is on the relabel queue now, as item {item[:8]}; someone will check it."
-        return gr.update(visible=False), gr.update(value=markup.notice(thanks, good=True), visible=True)
+            return markup.notice(explained(error), good=False)
+        return markup.reported(f"Thank you. It is on the relabel queue now, as item {item[:8]}; someone will check it.")
 
-    async def take_test(self, text: str, label: str | None, comment: str, request: gr.Request) -> Updates:
-        """Updates for: test button, report outcome."""
+    async def take_test(self, text: str, label: str | None, comment: str, request: gr.Request) -> str:
+        """The outcome to show."""
         try:
             if not may_annotate(request):
                 raise Forbidden("this takes a key that may annotate")
             added = await self.client.keep_as_test(text, label or "", comment)
         except Exception as error:
-            return gr.update(), gr.update(value=markup.notice(explained(error), good=False), visible=True)
+            return markup.notice(explained(error), good=False)
         said = (
             "It is a behavioural test now; every export will run it." if added else "It is a behavioural test already."
         )
-        return gr.update(), gr.update(value=markup.notice(said, good=True), visible=True)
+        return markup.notice(said, good=True)
 
 
 def may_annotate(request: gr.Request) -> bool:
@@ -71,13 +69,13 @@ def may_annotate(request: gr.Request) -> bool:
 
 def cleared() -> Updates:
     """The form as before: no label, no comment, no outcome."""
-    return None, "", gr.update(value="", visible=False)
+    return None, "", ""
 
 
 def build_report(manifest: Manifest) -> Report:
-    """The form, hidden until there is an answer."""
+    """The form; the style sheet hides it until there is an answer, and the second button from who may not use it."""
     labels = list(manifest.labels)
-    with gr.Column(visible=False, elem_classes="tg-report") as form:
+    with gr.Column(elem_classes="tg-report"):
         html("<h2>Is this label wrong?</h2>")
         if len(labels) <= MOST_RADIOS:
             label: gr.Radio | gr.Dropdown = gr.Radio(labels, label="The right label")
@@ -86,15 +84,15 @@ def build_report(manifest: Manifest) -> Report:
         comment = gr.Textbox(label="Comment (optional)", lines=1, max_length=MAX_COMMENT_CHARS)
         send = gr.Button("Report wrong label", variant="secondary", elem_classes="tg-send")
         make_test = gr.Button(
-            "Make this a behavioural test", variant="secondary", elem_classes="tg-send", visible=False
+            "Make this a behavioural test", variant="secondary", elem_classes=["tg-send", "tg-make-test"]
         )
-    return Report(form, label, comment, send, make_test, html("", visible=False))
+    return Report(label, comment, send, make_test, html("", elem_classes="tg-late"))
 
 
 def wire_report(report: Report, client: Client, prediction_id: gr.Textbox, asked: gr.Textbox) -> None:
     """Connect the form's buttons."""
     reporter = Reporter(client)
     inputs = [prediction_id, report.label, report.comment]
-    on([report.send.click], reporter.take_report, inputs, [report.form, report.outcome], report.outcome)
+    on([report.send.click], reporter.take_report, inputs, [report.outcome], report.outcome)
     inputs = [asked, report.label, report.comment]
-    on([report.make_test.click], reporter.take_test, inputs, [report.make_test, report.outcome], report.outcome)
+    on([report.make_test.click], reporter.take_test, inputs, [report.outcome], report.outcome)

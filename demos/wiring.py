@@ -24,9 +24,9 @@ Updates = tuple[Update, ...]
 Event = Callable[..., Awaitable[Update]] | Callable[..., AsyncIterator[Updates]]
 
 
-def html(content: str, *, visible: bool = True) -> gr.Markdown:
+def html(content: str, *, visible: bool = True, elem_classes: str | None = None) -> gr.Markdown:
     """HTML through the Markdown sanitizer; `$` is money here, not mathematics."""
-    return gr.Markdown(content, visible=visible, latex_delimiters=[], padding=False)
+    return gr.Markdown(content, visible=visible, elem_classes=elem_classes, latex_delimiters=[], padding=False)
 
 
 def on(

@@ -43,7 +43,7 @@ def latency(
     repeats: Annotated[int, typer.Option(min=1, help="Turns of each side; a claim needs at least 3.")] = 5,
     seconds: Annotated[float, typer.Option(min=1, help="Length of one turn.")] = 20.0,
 ) -> None:
-    """A click beside the API's own answer, and the API's p99 with visitors and without."""
+    """A click beside the API's own answer, and the API's p99 with visitors, without, and with callers instead."""
     with TemporaryDirectory() as folder:
         found = measure_latency(Path(folder), rate, repeats, seconds)
     clicks = [median(turn.clicks) for turn in found.beside]
@@ -52,6 +52,7 @@ def latency(
         ["beyond the API's p50", "<= 100 ms", _milliseconds(found.added)],
         ["API p99 alone", "", _milliseconds([turn.api_p99 for turn in found.alone])],
         ["API p99 with visitors, over alone", "<= 1.10", _spread(found.moved, 1.0, 2)],
+        ["the same, the API asked in their place", "", _spread(found.moved_by_questions, 1.0, 2)],
     ]
     console.table(f"{VISITORS} visitors, {rate:g} API requests/s, {repeats} turns of {seconds:g} s", _HEADER, rows)
 

@@ -1,15 +1,17 @@
 """What a click on a demo costs beyond the API's own answer, and what visitors do to the API's callers.
 
 One server. In turn: the API alone at a steady rate (an open loop), then with ten visitors who click, think, and click
-again. A click is counted from the join of Gradio's queue to its answer; the API's answers are counted from when each
-was due. The visitors are a process of their own, so that the API's caller does not wait for what their browsers do.
+again, then with ten callers of the API who ask the same questions at the same pace: what visitors would do to others if
+pages cost nothing. A click is counted from the join of Gradio's queue to its answer; the API's answers are counted from
+when each was due. Visitors and callers beside are a process of their own, so that the API's caller does not wait for
+what their browsers do.
 Before: `house` and `visitor`; after: `command` prints medians over the turns, with the lowest and highest.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +20,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-import httpx
+import aiohttp
 
 from benchmarks.demos.house import House, names, serving
-from benchmarks.demos.visitor import Visitor
+from benchmarks.demos.visitor import Visitor, browsing
 from tests.bundles import SAMPLES
 from tidegate.errors import InferenceFailed
 
@@ -29,6 +31,8 @@ VISITORS = 10
 _THINK_SECONDS = 1.0  # mean of an exponential draw
 _WARM_SECONDS = 3.0
 _MODEL = names(1)[0]
+
+_Stay = Callable[[aiohttp.ClientSession, float, int], Awaitable[list[float]]]
 
 
 @dataclass(slots=True)
@@ -46,11 +50,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Turns without visitors and with them, one after the other."""
+    """Turns without visitors, with them, and with callers who ask what visitors would; one after the other."""
 
     rate: float
     alone: list[Turn]
     beside: list[Turn]
+    asked: list[Turn]
 
     @property
     def added(self) -> list[float]:
@@ -60,18 +65,27 @@ class Latency:
     @property
     def moved(self) -> list[float]:
         """The API's p99 with visitors over without, a turn."""
-        return [beside.api_p99 / alone.api_p99 for alone, beside in zip(self.alone, self.beside, strict=True)]
+        return self._over_alone(self.beside)
+
+    @property
+    def moved_by_questions(self) -> list[float]:
+        """The same with callers in the place of visitors: no page could do better."""
+        return self._over_alone(self.asked)
+
+    def _over_alone(self, turns: list[Turn]) -> list[float]:
+        return [turn.api_p99 / alone.api_p99 for alone, turn in zip(self.alone, turns, strict=True)]
 
 
 def measure_latency(home: Path, rate: float, repeats: int, seconds: float) -> Latency:
     """Alternate; `rate` in requests a second, `seconds` of each turn."""
     with serving(home, [_MODEL]) as house, _elsewhere() as elsewhere:
-        asyncio.run(_turn(house, rate, _WARM_SECONDS, elsewhere))
-        alone, beside = [], []
+        asyncio.run(_turn(house, rate, _WARM_SECONDS, elsewhere, visiting))
+        alone, beside, asked = [], [], []
         for _ in range(repeats):
-            alone.append(asyncio.run(_turn(house, rate, seconds, None)))
-            beside.append(asyncio.run(_turn(house, rate, seconds, elsewhere)))
-    return Latency(rate, alone, beside)
+            alone.append(asyncio.run(_turn(house, rate, seconds)))
+            beside.append(asyncio.run(_turn(house, rate, seconds, elsewhere, visiting)))
+            asked.append(asyncio.run(_turn(house, rate, seconds, elsewhere, asking)))
+    return Latency(rate, alone, beside, asked)
 
 
 @contextmanager
@@ -82,24 +96,24 @@ def _elsewhere() -> Iterator[Executor]:
         yield pool
 
 
-async def _turn(house: House, rate: float, seconds: float, visitors: Executor | None) -> Turn:
+async def _turn(
+    house: House, rate: float, seconds: float, elsewhere: Executor | None = None, do: _Stay | None = None
+) -> Turn:
     turn = Turn()
-    crowd = visitors.submit(crowded, house.url, seconds) if visitors is not None else None
-    async with httpx.AsyncClient(base_url=house.url, timeout=60.0) as client:
+    crowd = elsewhere.submit(crowded, do, house.url, seconds) if elsewhere and do else None
+    async with browsing(house.url) as client:
         await _steadily(client, turn, rate, time.perf_counter() + seconds)
     if crowd is not None:
         turn.clicks = await asyncio.wrap_future(crowd)
     return turn
 
 
-async def _steadily(client: httpx.AsyncClient, turn: Turn, rate: float, end: float) -> None:
+async def _steadily(client: aiohttp.ClientSession, turn: Turn, rate: float, end: float) -> None:
     """Questions that come whether answers come or not."""
     texts, due, tasks = cycle(SAMPLES), time.perf_counter(), set[asyncio.Task[None]]()
 
     async def ask(text: str, due: float) -> None:
-        answer = await client.post(f"/models/{_MODEL}/predict", json={"inputs": text})
-        if answer.status_code != 200:
-            raise InferenceFailed(f"the API answered {answer.status_code}: {answer.text[:200]}")
+        await _ask(client, text)
         turn.api.append(time.perf_counter() - due)
 
     while due < end:
@@ -109,22 +123,44 @@ async def _steadily(client: httpx.AsyncClient, turn: Turn, rate: float, end: flo
     await asyncio.gather(*tasks)
 
 
-def crowded(url: str, seconds: float) -> list[float]:
-    """Seconds of every click of `VISITORS` who come at once and stay for a while."""
+async def _ask(client: aiohttp.ClientSession, text: str) -> None:
+    async with client.post(f"/models/{_MODEL}/predict", json={"inputs": text}) as answer:
+        content = await answer.text()
+    if answer.status != 200:
+        raise InferenceFailed(f"the API answered {answer.status}: {content[:200]}")
+
+
+def crowded(do: _Stay, url: str, seconds: float) -> list[float]:
+    """Seconds of every answer to `VISITORS` who come at once and stay for a while, each doing `do`."""
 
     async def stay() -> list[list[float]]:
-        async with httpx.AsyncClient(base_url=url, timeout=60.0) as client:
+        async with browsing(url) as client:
             end = time.perf_counter() + seconds
-            return await asyncio.gather(*(_visitor(client, end, seed) for seed in range(VISITORS)))
+            return await asyncio.gather(*(do(client, end, seed) for seed in range(VISITORS)))
 
-    return [click for clicks in asyncio.run(stay()) for click in clicks]
+    return [answer for answers in asyncio.run(stay()) for answer in answers]
 
 
-async def _visitor(client: httpx.AsyncClient, end: float, seed: int) -> list[float]:
+async def visiting(client: aiohttp.ClientSession, end: float, seed: int) -> list[float]:
     """Open the page, then click and think; the first click is a session's, and counts."""
-    rng, visitor, clicks = random.Random(seed), Visitor(client, _MODEL), []
+    visitor = Visitor(client, _MODEL)
     await visitor.open()
+    return [await visitor.click(text) async for text in _thoughts(end, seed)]
+
+
+async def asking(client: aiohttp.ClientSession, end: float, seed: int) -> list[float]:
+    """Ask the API what the visitor of this seed would ask, when it would."""
+    seconds = []
+    async for text in _thoughts(end, seed):
+        started = time.perf_counter()
+        await _ask(client, text)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+async def _thoughts(end: float, seed: int) -> AsyncIterator[str]:
+    """A text, each after a while; the pace of people who read an answer."""
+    rng = random.Random(seed)
     while time.perf_counter() < end:
         await asyncio.sleep(rng.expovariate(1 / _THINK_SECONDS))
-        clicks.append(await visitor.click(rng.choice(SAMPLES)))
-    return clicks
+        yield rng.choice(SAMPLES)

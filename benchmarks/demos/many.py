@@ -13,10 +13,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
-import httpx
-
 from benchmarks.demos.house import House, names, serving
-from benchmarks.demos.visitor import Visitor
+from benchmarks.demos.visitor import Visitor, browsing
 from tests.bundles import SAMPLES
 
 AT_ONCE = 4  # visitors
@@ -102,7 +100,7 @@ def mounting() -> float:
 async def _visit(house: House, models: list[str], at_once: int) -> list[float]:
     """Seconds of each visit, page and click."""
     texts, left, seconds = cycle(SAMPLES), iter(models), []
-    async with httpx.AsyncClient(base_url=house.url, timeout=60.0) as client:
+    async with browsing(house.url) as client:
 
         async def come() -> None:
             for model in left:

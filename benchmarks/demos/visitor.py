@@ -1,7 +1,8 @@
 """A visitor of a demo page, as Gradio's JavaScript behaves: page with its configuration, join the queue, read answers.
 
 Before: `house` runs the server; after: `many` and `latency` count what visitors see. Files of the frontend are left
-out: a browser fetches them once, and they are the same for every page.
+out: a browser fetches them once, and they are the same for every page. The client is aiohttp, whose parser is compiled:
+visitors share the machine with the server that is measured, which those of a real one do not.
 Source: Gradio 6.31's frontend (`queue/join`, then `queue/data` as server-sent events until `close_stream`).
 """
 
@@ -11,17 +12,22 @@ import time
 import uuid
 from typing import Any
 
-import httpx
+import aiohttp
 
 from tidegate.errors import InferenceFailed
 
 _CONFIG = re.compile(r"window\.gradio_config = (\{.*?\});</script>", re.DOTALL)
 
 
+def browsing(url: str) -> aiohttp.ClientSession:
+    """A client of the server at `url`, to be entered; as patient as the slowest machine needs."""
+    return aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(total=60.0))
+
+
 class Visitor:
     """One session at one page; a reload is another visitor."""
 
-    def __init__(self, client: httpx.AsyncClient, model: str) -> None:
+    def __init__(self, client: aiohttp.ClientSession, model: str) -> None:
         self._client = client
         self._page = f"/demo/{model}"
         self._session = uuid.uuid4().hex[:11]
@@ -33,10 +39,10 @@ class Visitor:
         Raises:
             InferenceFailed: there is no such page.
         """
-        answer = await self._client.get(f"{self._page}/")
-        found = _CONFIG.search(answer.text)
-        if answer.status_code != 200 or found is None:
-            raise InferenceFailed(f"{self._page}: {answer.status_code}, and no page of a demo")
+        async with self._client.get(f"{self._page}/") as answer:
+            found = _CONFIG.search(await answer.text())
+        if answer.status != 200 or found is None:
+            raise InferenceFailed(f"{self._page}: {answer.status}, and no page of a demo")
         self._event, self._trigger = _asking(json.loads(found[1]))
 
     async def click(self, text: str) -> float:
@@ -48,23 +54,24 @@ class Visitor:
         started = time.perf_counter()
         question = {"data": [text], "event_data": None, "fn_index": self._event, "trigger_id": self._trigger}
         asked = question | {"session_hash": self._session}
-        joined = await self._client.post(f"{self._page}/gradio_api/queue/join", json=asked)
-        if joined.status_code != 200:
-            raise InferenceFailed(f"{self._page}: {joined.status_code} {joined.text[:200]}")
+        async with self._client.post(f"{self._page}/gradio_api/queue/join", json=asked) as joined:
+            if joined.status != 200:
+                raise InferenceFailed(f"{self._page}: {joined.status} {(await joined.text())[:200]}")
+            await joined.read()
         return await self._answer() - started
 
     async def _answer(self) -> float:
         """When the answer had come; reads on until the server closes the stream."""
         came, address = 0.0, f"{self._page}/gradio_api/queue/data"
-        async with self._client.stream("GET", address, params={"session_hash": self._session}) as stream:
-            async for line in stream.aiter_lines():
-                if not line.startswith("data: "):
+        async with self._client.get(address, params={"session_hash": self._session}) as stream:
+            async for line in stream.content:
+                if not line.startswith(b"data: "):
                     continue
                 message = json.loads(line[6:])
                 if message["msg"] == "process_completed":
                     came = time.perf_counter()
                     if not message["success"] or "tg-answer" not in message["output"]["data"][0]:
-                        raise InferenceFailed(f"{self._page}: {line[:300]}")
+                        raise InferenceFailed(f"{self._page}: {line[:300].decode()}")
         if not came:
             raise InferenceFailed(f"{self._page}: the stream ended without an answer")
         return came

@@ -194,19 +194,37 @@ def test_a_wrong_label_reported_on_the_page_stands_on_the_relabel_queue(
     context.set_extra_http_headers({"authorization": f"Bearer {KEY}"})
     page = context.new_page()
     page.goto(f"{server.url}{DEMO}/")
+    report = page.get_by_role("button", name="Report wrong label")
+    beside = (report, page.get_by_role("button", name="Which words mattered?"))
+    expect(page.get_by_role("button", name="Classify")).to_be_visible()
+    for part in beside:
+        expect(part).to_be_hidden()  # there is no answer yet
+    classify(page, TEXT)
+    for part in beside:
+        expect(part).to_be_visible()
+    classify(page, " ")
+    expect(page.get_by_text("There is no text yet")).to_be_visible()
+    for part in beside:
+        expect(part).to_be_hidden()
     classify(page, TEXT)
 
-    page.get_by_role("button", name="Report wrong label").click()
+    report.click()
     expect(page.get_by_text("Choose the right label first")).to_be_visible()
     page.get_by_label("neutral").check()
     page.get_by_label("Comment").fill("as expected <by> everyone")
     page.get_by_role("button", name="Report wrong label").click()
     expect(page.get_by_text("It is on the relabel queue now")).to_be_visible()
+    expect(report).to_be_hidden()
     keep(page, "thanks-1440-light")
 
     [item] = queued(home, "neutral")
     assert (item.model, item.text, item.predicted) == ("headline-sentiment", TEXT, "positive")
     assert item.comment == "as expected <by> everyone"
+
+    classify(page, "profit falls")
+    expect(report).to_be_visible()
+    expect(page.get_by_text("It is on the relabel queue now")).to_be_hidden()
+    expect(page.get_by_label("neutral")).not_to_be_checked()
     assert (watch.outside(), watch.failures, watch.complaints) == ([], [], [])
     context.close()
 
