@@ -56,6 +56,7 @@ from tidegate.settings import Settings
 # A run that has ended waits this long for the interpreter when the event loop is busy; Python's own 5 ms would be a
 # fifth of a batch.
 _SWITCH_SECONDS = 0.0005
+_SECONDS_TO_DEMOS = 5.0
 
 
 def open_door(settings: Settings) -> socket.socket:
@@ -172,7 +173,8 @@ def serve(
         if on_loaded(_failed(app.state.gateway.repository)):  # and else as it is: a signal may have come meanwhile
             server.should_exit = True
         elif not demos_at:
-            demos.start()  # so that the first visitor does not wait
+            # So that the first visitor does not wait, and who waited for the models is not held up by Gradio's import.
+            asyncio.get_running_loop().call_later(_SECONDS_TO_DEMOS, demos.start)
 
     if read_gpus():
         registry.register(GpuCollector(read_gpus))
