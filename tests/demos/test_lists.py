@@ -72,8 +72,8 @@ def test_an_explanation_through_a_link_counts_its_words(fresh: House) -> None:
     share_id, _ = fresh.links.create(MODEL, 60, rate_per_minute=5)
     cookie = f"{COOKIE}={fresh.links.issue_pass(share_id)}"
 
-    taken = ask(fresh, WEIGH, ["profit rises again"], cookie=cookie)["output"]["data"][0]["value"]
-    refused = ask(fresh, WEIGH, ["profit rises"], session="s2", cookie=cookie)["output"]["data"][0]["value"]
+    taken = ask(fresh, WEIGH, ["profit rises again"], cookie=cookie)["output"]["data"][0]
+    refused = ask(fresh, WEIGH, ["profit rises"], session="s2", cookie=cookie)["output"]["data"][0]
 
     assert "For it:" in taken
     assert "takes 5 questions a minute" in refused
