@@ -28,7 +28,6 @@ from tidegate.errors import TidegateError
 from tidegate.logs import CURRENT, Current
 from tidegate.settings import Settings
 
-NICE = 10  # a tenth of a core beside one that is busy, in which a click takes it 70 ms
 LAST_SECONDS = 2.0  # for an orderly end once the gateway is gone
 
 _log = logging.getLogger(__name__)
@@ -189,7 +188,7 @@ def main() -> None:
     """What `demos.process` starts."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    step_back(NICE)
+    step_back()
     orders, replies = take_pipes()
     begin = read_order(orders)
     if begin is None:  # the gateway ended before it had begun

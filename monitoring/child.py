@@ -91,7 +91,7 @@ def work(pipe: Connection, settings: Settings) -> None:
     """Be the monitor process."""
     from monitoring.job import MonitoringJob  # pandas and whylogs: a second and more, which nobody should wait for long
 
-    step_back(NICE)
+    step_back()
     answers = Answers(pipe)
     database = store.open_database(settings.state_url)
     job = MonitoringJob(
@@ -107,9 +107,9 @@ def work(pipe: Connection, settings: Settings) -> None:
         answers.tell()
 
 
-def step_back(nice: int) -> None:
-    """Let whoever answers callers go first, by `nice` steps; threads that are started later inherit it."""
-    os.nice(nice)
+def step_back() -> None:
+    """Let whoever answers callers go first; threads that are started later inherit it."""
+    os.nice(NICE)
     if sys.platform == "linux":
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 

@@ -16,7 +16,6 @@ import orjson
 import pytest
 from playwright.sync_api import expect
 
-from demos.child import NICE
 from demos.entrance import COOKIE
 from demos.process import environment
 from tests import bundles
@@ -120,7 +119,7 @@ def test_it_starts_with_the_server_steps_back_and_holds_no_key(tmp_path: Path) -
     with running(["serve"], make_home(tmp_path), TIDEGATE_API_KEY=KEY) as server:
         eventually(lambda: len(demos_of(server.process.pid)) == 1)
         [pid] = demos_of(server.process.pid)
-        eventually(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16] == str(NICE))
+        eventually(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16] == "5")
         kept = Path(f"/proc/{pid}/environ").read_bytes()
         assert KEY.encode() not in kept
         assert b"TIDEGATE_" not in kept
