@@ -10,15 +10,18 @@ Source for margin and entropy as monitored quantities: Rabanser et al. 2019, "Fa
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from monitoring.terms import project
 from tidegate.characters import SCRIPTS, Counts
 from tidegate.preprocess import Encoded
 from tidegate.records import Record
+
+if TYPE_CHECKING:  # 30 MB and a tenth of the start of the gateway, which takes only names from here
+    import pandas as pd
 
 INPUT = (
     "chars", "words", "digit_share", "punctuation_share", "upper_share", "non_ascii_share", "repeated_share",
@@ -81,8 +84,10 @@ class Rows:
             mapped=None if self.mapped is None else self.mapped[index],
         )
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """The numbers and classes as a frame, as whylogs takes them."""
+        import pandas as pd
+
         text = {name: pd.Series(values, dtype="str") for name, values in self.classes.items()}
         return pd.DataFrame({**self.numbers, **text})
 

@@ -56,7 +56,7 @@ from tidegate.settings import Settings
 # A run that has ended waits this long for the interpreter when the event loop is busy; Python's own 5 ms would be a
 # fifth of a batch.
 _SWITCH_SECONDS = 0.0005
-_SECONDS_TO_DEMOS = 5.0
+_SECONDS_TO_DEMOS = 20.0
 
 
 def open_door(settings: Settings) -> socket.socket:
