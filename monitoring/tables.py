@@ -6,9 +6,10 @@ Before: everything of this room that writes; after: `tidegate.store`.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, func, select, update
+from sqlalchemy import Connection, Engine, Executable, Table, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tidegate.store import windows
@@ -38,10 +39,17 @@ def turn(database: Engine) -> Iterator[Connection]:
 
 def insert_new(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
     """Insert a row unless its unique columns are taken; whether it went in."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing().values(**values)
+    statement = _insertion(table, connection.dialect.name)
     # SQLAlchemy knows the count of an INSERT in PostgreSQL only where it is told to keep it; else it is -1.
-    return bool(connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount)
+    return bool(connection.execute(statement, values, execution_options={"preserve_rowcount": True}).rowcount)
+
+
+@cache
+def _insertion(table: Table, dialect_name: str) -> Executable:
+    """Made once: SQLAlchemy takes as long to make a statement as SQLite to carry it out."""
+    dialect: Any = postgresql if dialect_name == "postgresql" else sqlite
+    statement: Executable = dialect.insert(table).on_conflict_do_nothing()
+    return statement
 
 
 def storable(text: str) -> str:

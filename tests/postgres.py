@@ -50,7 +50,7 @@ def _cluster() -> Path:
         shutil.chown(folder, "postgres")
     data = folder / "data"
     _run(_as_owner(), "initdb", "-D", str(data), "-U", "tidegate", "--auth=trust", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c synchronous_commit=off"
     _run(_as_owner(), "pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
     return folder
 

@@ -18,7 +18,7 @@ from tidegate.store import relabel_items as table
 
 LEASE_SECONDS = 600.0  # a long text and a cup of coffee
 GOLD_EVERY = 20  # answers of an annotator to one test of them, where there are gold items
-_TRIES = 50  # of others taking the item just read; each means that somebody else got on
+_TRIES = 50  # of others taking the items just read; each means that somebody else got on
 
 
 def claim(
@@ -49,11 +49,10 @@ def claim(
     for _ in range(_TRIES):
         if len(taken) >= most:
             break
-        row = _next(connection, model, annotator, [each.id for each in taken])
-        if row is None:
+        rows = _next(connection, model, annotator, [each.id for each in taken], most - len(taken))
+        if not rows:
             break
-        if _take(connection, row, annotator, at, lease_seconds):
-            taken.append(row)
+        taken += [row for row in rows if _take(connection, row, annotator, at, lease_seconds)]
     ids = [row.id for row in taken]
     fresh = {row.id: Item.of(row) for row in connection.execute(select(table).where(table.c.id.in_(ids)))}
     return [fresh[item_id] for item_id in ids]
@@ -94,19 +93,20 @@ def _held(model: str, annotator: str) -> Select[Any]:
     return select(table).where(*mine).order_by(table.c.created_at, table.c.score, table.c.id)
 
 
-def _next(connection: Connection, model: str, annotator: str, but: Sequence[str]) -> Row[Any] | None:
-    """A gold item when it is time for one, else the first that this annotator may answer."""
+def _next(connection: Connection, model: str, annotator: str, but: Sequence[str], most: int) -> list[Row[Any]]:
+    """A gold item when it is time for one, and the first that this annotator may answer: `most` together."""
     answered = exists().where(annotations.c.item_id == table.c.id, annotations.c.annotator == annotator)
     theirs = select(table).where(table.c.model == model, ~answered, table.c.id.not_in(but))
-    ordered = theirs.order_by(table.c.created_at, table.c.score, table.c.id).limit(1)
-    tested = connection.execute(ordered.where(table.c.gold.is_not(None), table.c.state == NEW)).one_or_none()
-    if tested is not None and _is_time_for_gold(connection, model, annotator):
-        return tested
+    ordered = theirs.order_by(table.c.created_at, table.c.score, table.c.id)
+    gold = ordered.where(table.c.gold.is_not(None), table.c.state == NEW).limit(1)
+    found = list(connection.execute(gold).all())
+    if found and not _is_time_for_gold(connection, model, annotator):
+        found = []
     for state in (DISPUTED, LABELLED, NEW):  # one by one, so that the index gives the first without a sort
-        found = connection.execute(ordered.where(table.c.state == state, table.c.gold.is_(None))).one_or_none()
-        if found is not None:
-            return found
-    return None
+        if len(found) < most:
+            plain = ordered.where(table.c.state == state, table.c.gold.is_(None)).limit(most - len(found))
+            found += connection.execute(plain).all()
+    return found
 
 
 def _is_time_for_gold(connection: Connection, model: str, annotator: str) -> bool:

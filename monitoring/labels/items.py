@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, case, func, select
+from sqlalchemy import Connection, Engine, Row, bindparam, case, func, select
 
 from monitoring.tables import storable
 from tidegate.store import relabel_items as table
@@ -29,6 +29,8 @@ IN_DATA_SET: State = "in_data_set"
 DISCARDED: State = "discarded"
 WAITING: Sequence[State] = (NEW, CLAIMED, LABELLED, DISPUTED)  # for a person
 FINAL: Sequence[State] = (ACCEPTED, IN_DATA_SET)  # have the label that people agree on
+
+_FIND = select(table).where(table.c.id == bindparam("item"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def digest(text: str) -> str:
 
 def find(connection: Connection, item_id: str) -> Row[Any] | None:
     """The row of an item, or None."""
-    return connection.execute(select(table).where(table.c.id == storable(item_id))).one_or_none()
+    return connection.execute(_FIND, {"item": storable(item_id)}).one_or_none()
 
 
 def list_items(

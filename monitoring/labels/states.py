@@ -9,14 +9,24 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, cast
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
+from monitoring.labels import items
 from monitoring.labels.items import ACCEPTED, CLAIMED, DISCARDED, DISPUTED, IN_DATA_SET, LABELLED, NEW, State
+from tidegate.errors import ItemNotFound
 from tidegate.store import annotations
 from tidegate.store import relabel_items as table
 
 LABEL, NONE, SKIP = "label", "none", "skip"
 DECISION = "decision"  # the source of an answer that overrules the others
+
+# Made once, for imports of thousands: SQLAlchemy takes as long to make a statement as SQLite to carry it out.
+_GIVEN = (
+    select(annotations)
+    .where(annotations.c.item_id == bindparam("item"), annotations.c.verdict != SKIP)
+    .order_by(annotations.c.created_at, annotations.c.annotator)
+)
+_SETTLE = update(table).where(table.c.id == bindparam("item"))
 
 
 def verdict(answers: Sequence[str | None], wanted: int) -> tuple[State, str | None]:
@@ -41,24 +51,26 @@ def settle(connection: Connection, item_id: str) -> State:
 
     Args:
         connection: in a transaction.
-        item_id: of an item that exists.
+        item_id: of the item.
+
+    Raises:
+        ItemNotFound: there is none.
     """
-    item = connection.execute(select(table).where(table.c.id == item_id)).one()
+    item = items.find(connection, item_id)
+    if item is None:
+        raise ItemNotFound(f"no item {item_id!r} on the queue")
     if item.state == IN_DATA_SET or (item.state == CLAIMED and item.claimed_by):
         return cast(State, item.state)
     state, label = _judged(connection, item)
-    connection.execute(update(table).where(table.c.id == item_id).values(state=state, label=label))
+    if (state, label) != (item.state, item.label):
+        connection.execute(_SETTLE, {"item": item_id, "state": state, "label": label})
     return state
 
 
 def _judged(connection: Connection, item: Row[Any]) -> tuple[State, str | None]:
     if item.gold is not None:
         return NEW, None  # open to every annotator, for ever
-    given = connection.execute(
-        select(annotations)
-        .where(annotations.c.item_id == item.id, annotations.c.verdict != SKIP)
-        .order_by(annotations.c.created_at, annotations.c.annotator)
-    ).all()
+    given = connection.execute(_GIVEN, {"item": item.id}).all()
     decided = [answer for answer in given if answer.source == DECISION]
     if decided:
         return verdict([decided[-1].label], 1)

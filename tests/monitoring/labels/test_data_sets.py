@@ -263,7 +263,7 @@ def test_killed_at_any_moment_it_leaves_all_of_a_data_set_or_nothing(database: E
         "print('ready', flush=True); sys.stdin.readline();"
         "data_sets.build(database, Path(sys.argv[2]), 'news', PARENT, 9.0); print('built', flush=True)"
     )
-    for delay in [0.02 * step for step in range(1, 40)]:
+    for delay in [0.06 * step for step in range(1, 15)]:
         command = [sys.executable, "-c", code, url, str(tmp_path / "sets")]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=CHECKOUT, text=True) as child:
             assert child.stdin is not None
