@@ -1,10 +1,13 @@
 """The main job, end to end, as a new user runs it: real processes, real HTTP, real data where it is at hand.
 
-`answers.py` asks the source models in the export environment through MLflow's own loaders, not through ours.
+`tidegate quickstart` makes the transformer and the TF-IDF model of headlines that it makes for newcomers; beside them
+stands a TF-IDF model of financial_phrasebank. `answers.py` asks the source models in the export environment through
+MLflow's own loaders, not through ours.
 """
 
 import csv
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -18,91 +21,130 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from examples import headlines
+from tests.faults.faults import until
 from tests.servers import TIDEGATE, Server, environment, export_python, running, shared_data, tidegate
 from tidegate.environments import CHECKOUT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 
-Rows = list[tuple[str, str]]
 T = TypeVar("T")
-TRAIN = {
-    # One pass over the data with the lower layers frozen: what these tests ask does not need more.
-    "phrases": ("finetune_transformer.py", "--max-steps", "80", "--freeze-layers", "3", "--learning-rate", "3e-4"),
-    "phrases-tfidf": ("train_tfidf.py", "--threshold", "quartile"),
-}
+UNSEEN = 825  # texts of each model's kind that it has not seen: eight windows and what fills the ninth
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A home with both models trained, registered and exported; the sentences that neither has seen."""
+    """What `tidegate quickstart` has made, and a model of real sentences beside it.
+
+    Attributes:
+        printed: by quickstart, on stdout.
+        unseen: by model, texts of the kind that it was trained on.
+    """
 
     home: Path
-    held_out: Rows
+    printed: str
+    unseen: dict[str, list[str]]
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """Train both examples on four fifths of financial_phrasebank and register them; `up` exports the first."""
+    """Everything trained, registered and exported; real sentences only where they are at hand."""
+    export_python()
     home = tmp_path_factory.mktemp("world")
+    printed = tidegate("quickstart", "--exit-when-ready", "--home", home, "--port", "0").stdout
+    made_up = [text for text, _ in headlines.generate(UNSEEN, seed=77)]
+    return World(home, printed, {"headlines": made_up, "headlines-tfidf": made_up})
+
+
+@pytest.fixture(scope="module")
+def real(world: World) -> World:
+    """The same, with `phrases-tfidf`, trained on four fifths of financial_phrasebank."""
     rows = _read(shared_data("financial_phrasebank.csv"))
     Random(0).shuffle(rows)
-    held_out, training = rows[:825], rows[825:]
-    data = home / "training.csv"
+    data = world.home / "training.csv"
     with data.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("text", "label"), *training])
-    for name, (script, *arguments) in TRAIN.items():
-        command = [export_python(), CHECKOUT / "examples" / script, "--data", data, "--home", home]
-        _run([*map(str, command), "--register", name, "--alias", "champion", *arguments])
-    return World(home, held_out)
+        csv.writer(file).writerows([("text", "label"), *rows[UNSEEN:]])
+    command = [export_python(), CHECKOUT / "examples" / "train_tfidf.py", "--data", data, "--home", world.home]
+    options = ["--register", "phrases-tfidf", "--alias", "champion", "--threshold", "quartile"]
+    _run([*map(str, command), *options])
+    tidegate("export", "models:/phrases-tfidf@champion", "--name", "phrases-tfidf", "--home", world.home)
+    return World(world.home, world.printed, {**world.unseen, "phrases-tfidf": [text for text, _ in rows[:UNSEEN]]})
 
 
 @pytest.fixture(scope="module")
 def server(world: World) -> Iterator[Server]:
-    """`tidegate up` of the transformer, with the TF-IDF model exported beside it."""
-    tidegate("export", "models:/phrases-tfidf@champion", "--name", "phrases-tfidf", "--home", world.home)
-    with running(["up", "models:/phrases@champion"], world.home) as server:
+    """Quickstart again, which finds everything made."""
+    with running(["quickstart"], world.home) as server:
         yield server
 
 
-def test_a_hundred_sentences_get_the_labels_of_the_source_models(world: World, server: Server) -> None:
-    texts = [text for text, _ in world.held_out[:100]]
-    for name in TRAIN:
-        with server.client() as client:
-            answers = [_ask(client, name, text) for text in texts]
+def test_quickstart_ends_ready_and_its_curl_line_works(world: World, server: Server) -> None:
+    assert re.search(r"^ready http://127\.0\.0\.1:\d+$", world.printed.strip())
+    until(lambda: any("curl" in line for line in server.stderr))
+    curl = next(line for line in server.stderr if line.strip().startswith("curl"))
+    answered = subprocess.run(curl, shell=True, check=True, capture_output=True, text=True).stdout  # noqa: S602
+    labels = {entry["label"] for entry in json.loads(answered)[0]}
+    pages = [line.split()[1] for line in server.stderr if re.match(r"\s+(demo|docs|metrics)\s", line)]
 
-        assert answers == _source_labels(world.home, name, texts), name
+    assert labels == {"negative", "neutral", "positive"}
+    assert len(pages) == 4
+    for page in pages:
+        assert httpx.get(page, follow_redirects=True).status_code == 200, page
 
 
-def test_held_out_headlines_raise_no_alert_and_movie_reviews_do(world: World, server: Server) -> None:
+@pytest.mark.parametrize("model", ["headlines", "headlines-tfidf"])
+def test_a_hundred_headlines_get_the_labels_of_the_source_model(world: World, server: Server, model: str) -> None:
+    _answers_as_its_source(world, server, model)
+
+
+def test_a_hundred_real_sentences_get_the_labels_of_the_source_model(real: World, server: Server) -> None:
+    _answers_as_its_source(real, server, "phrases-tfidf")
+
+
+def test_headlines_raise_no_alert_and_movie_reviews_do(world: World, server: Server) -> None:
+    _alerts_at_reviews_alone(world, server, "headlines")
+
+
+def test_real_sentences_raise_no_alert_and_movie_reviews_do(real: World, server: Server) -> None:
+    _alerts_at_reviews_alone(real, server, "phrases-tfidf")
+
+
+def _answers_as_its_source(world: World, server: Server, model: str) -> None:
+    texts = world.unseen[model][:100]
+    with server.client() as client:
+        _wait_for(lambda: client.get(f"/models/{model}").status_code == 200)  # the server finds new models itself
+        assert [_ask(client, model, text) for text in texts] == _source_labels(world.home, model, texts)
+
+
+def _alerts_at_reviews_alone(world: World, server: Server, model: str) -> None:
     reviews = [text for text, _ in _read(shared_data("movie_reviews.csv"))]
     Random(0).shuffle(reviews)
-    for name in TRAIN:
-        with server.client() as client:
-            headlines = [text for text, _ in world.held_out]
-            _send(client, name, headlines[:-100])
-            window = client.get(f"/models/{name}/drift").json()["windows"][-1]
-            # The open window is filled with headlines, so that none holds both kinds and what is queued can be told.
-            _send(client, name, headlines[-100:][: -window["rows"] % 100 if window["open"] else 0])
-            quiet = client.get(f"/models/{name}/drift").json()
-            _send(client, name, reviews[: len(world.held_out)])
-            loud = client.get(f"/models/{name}/drift").json()
+    with server.client() as client:
+        texts = world.unseen[model]
+        _send(client, model, texts[:-100])
+        window = client.get(f"/models/{model}/drift").json()["windows"][-1]
+        # The open window is filled with its own kind, so that none holds both and what is queued can be told.
+        _send(client, model, texts[-100:][: -window["rows"] % 100 if window["open"] else 0])
+        quiet = client.get(f"/models/{model}/drift").json()
+        _send(client, model, reviews[: len(texts)])
+        loud = client.get(f"/models/{model}/drift").json()
 
-        assert (quiet["status"], quiet["alert"]) == ("ok", False), quiet
-        assert (loud["status"], loud["alert"]) == ("drift", True), loud
-        told = json.loads(tidegate("drift", name, "--json", "--home", world.home).stdout)
-        assert (told["status"], told["alert"]) == ("drift", True)
-        queued = json.loads(tidegate("relabel", "list", name, "--json", "--home", world.home).stdout)
-        drifted = [item for item in queued if item["reason"] == "drift"]
-        assert len(drifted) == 50
-        assert {item["text"] for item in drifted} <= set(reviews)
-        assert {item["reason"] for item in queued} <= {"drift", "random", "margin", "diverse", "witness"}
-        alerts = json.loads(tidegate("alerts", "list", "--json", "--home", world.home).stdout)
-        assert [(alert["model"], alert["kind"]) for alert in alerts].count((name, "drift")) == 1
+    assert (quiet["status"], quiet["alert"]) == ("ok", False), quiet
+    assert (loud["status"], loud["alert"]) == ("drift", True), loud
+    told = json.loads(tidegate("drift", model, "--json", "--home", world.home).stdout)
+    assert (told["status"], told["alert"]) == ("drift", True)
+    queued = json.loads(tidegate("relabel", "list", model, "--json", "--home", world.home).stdout)
+    drifted = [item for item in queued if item["reason"] == "drift"]
+    assert len(drifted) == 50
+    assert {item["text"] for item in drifted} <= set(reviews)
+    assert {item["reason"] for item in queued} <= {"drift", "random", "margin", "diverse", "witness"}
+    alerts = json.loads(tidegate("alerts", "list", "--json", "--home", world.home).stdout)
+    assert [(alert["model"], alert["kind"]) for alert in alerts].count((model, "drift")) == 1
 
 
 def test_labels_come_back_from_label_studio(world: World, server: Server, tmp_path: Path) -> None:
     tasks_file = tmp_path / "tasks.json"
-    tidegate("relabel", "export", "phrases", "--format", "labelstudio", "--output", tasks_file, "--home", world.home)
+    tidegate("relabel", "export", "headlines", "--format", "labelstudio", "--output", tasks_file, "--home", world.home)
     tasks = json.loads(tasks_file.read_text())
     choice = {"from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": ["neutral"]}}
     waiting = _imported(world, tasks_file, tasks, [{"result": [choice], "completed_by": 1}])
@@ -116,16 +158,16 @@ def test_labels_come_back_from_label_studio(world: World, server: Server, tmp_pa
 def _imported(
     world: World, file: Path, tasks: list[dict[str, Any]], annotations: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What is still on the queue of "phrases" after every task came back with these annotations."""
+    """What is still on the queue of "headlines" after every task came back with these annotations."""
     file.write_text(json.dumps([task | {"annotations": annotations} for task in tasks]))
     tidegate("relabel", "import", file, "--format", "labelstudio", "--home", world.home)
-    return json.loads(tidegate("relabel", "list", "phrases", "--json", "--home", world.home).stdout)  # type: ignore[no-any-return]
+    return json.loads(tidegate("relabel", "list", "headlines", "--json", "--home", world.home).stdout)  # type: ignore[no-any-return]
 
 
 def test_a_changed_byte_is_refused_by_name_and_stops_no_other_model(world: World, tmp_path: Path) -> None:
     home = tmp_path / "home"
     shutil.copytree(world.home / "bundles", home / "bundles")
-    victim = next((home / "bundles" / "phrases-tfidf" / "1").glob("*.onnx"))
+    victim = next((home / "bundles" / "headlines-tfidf" / "1").glob("*.onnx"))
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(bytes(content))
@@ -135,13 +177,13 @@ def test_a_changed_byte_is_refused_by_name_and_stops_no_other_model(world: World
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as process:
         url = f"http://127.0.0.1:{port}"
         states = _wait_for(lambda: _loaded(url))
-        answered = httpx.post(f"{url}/models/phrases/predict", json={"inputs": "Profit rose"}).status_code
-        refused = httpx.post(f"{url}/models/phrases-tfidf/predict", json={"inputs": "Profit rose"})
+        answered = httpx.post(f"{url}/models/headlines/predict", json={"inputs": "Profit rose"}).status_code
+        refused = httpx.post(f"{url}/models/headlines-tfidf/predict", json={"inputs": "Profit rose"})
         process.terminate()
         printed = process.communicate()[0]
 
-    assert states["phrases"]["status"] == "ready"
-    assert victim.name in states["phrases-tfidf"]["error"]
+    assert states["headlines"]["status"] == "ready"
+    assert victim.name in states["headlines-tfidf"]["error"]
     assert (answered, refused.status_code) == (200, 503)
     assert b"ready http" not in printed
 
@@ -154,7 +196,7 @@ def test_a_changed_byte_is_refused_by_name_and_stops_no_other_model(world: World
         (["export", "runs:/0123456789abcdef/model", "--name", "m"], 1, "0123456789abcdef"),
         (["export", "not-a-run", "--name", "m"], 1, "not-a-run"),
         (["export", "models:/x@y", "--name", "../m"], 2, "'../m'"),
-        (["export", "models:/phrases-tfidf@champion", "--name", "m", "--data", "/nowhere.csv"], 2, "nowhere.csv"),
+        (["export", "models:/headlines-tfidf@champion", "--name", "m", "--data", "/nowhere.csv"], 2, "nowhere.csv"),
         (["serve"], 1, "quickstart"),
         (["serve", "--host", "0.0.0.0"], 2, "TIDEGATE_API_KEY"),
         (["serve", "--port", "99999"], 2, "port"),
@@ -179,7 +221,7 @@ def test_bad_input_to_a_command_is_one_clear_line(
     assert done.stdout == ""
 
 
-def _read(file: Path) -> Rows:
+def _read(file: Path) -> list[tuple[str, str]]:
     with file.open(newline="", encoding="utf-8") as lines:
         return [(row["text"], row["label"]) for row in csv.DictReader(lines)]
 

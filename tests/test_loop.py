@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ def drifted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_killed_at_every_step_the_loop_ends_as_if_it_never_was(home: Path, drifted: Path) -> None:
+def test_killed_at_every_step_the_loop_ends_as_if_it_never_was_with_a_better_model(home: Path, drifted: Path) -> None:
     command = [*TIDEGATE, "loop", "news", "--simulate", str(drifted), "--labels", str(LABELS), "--home", str(home)]
     marks = [mark for step in STEPS for mark in (f"{STEPS.index(step) + 1}/11 {step}", DONE_AND_NOT_WRITTEN.get(step))]
     for mark in filter(None, marks):
@@ -68,23 +69,7 @@ def test_killed_at_every_step_the_loop_ends_as_if_it_never_was(home: Path, drift
     runs = json.loads(tidegate("runs", "list", "--json", "--home", home).stdout)
     assert sorted(run["uri"] for run in runs) == ["models:/news/1", "models:/news/2"]
     _nothing_lost_or_doubled(home, drifted)
-
-
-def test_the_loop_makes_the_model_better_on_what_it_was_never_asked_about(home: Path, drifted: Path) -> None:
-    arguments = ("loop", "news", "--simulate", str(drifted), "--labels", str(LABELS), "--home", str(home))
-    found = json.loads(tidegate(*arguments, "--json").stdout)
-    steps = found["retraining"]["detail"]["steps"]
-
-    assert steps["send"]["alerts"] == [1]
-    assert steps["build_data_set"]["alerts"] == [1]
-    for split in ("random", "evaluation"):
-        with (home / "data_sets" / "news" / "1" / f"{split}.csv").open(newline="") as rows:
-            assert steps["gate"][split]["rows"] == len(list(csv.DictReader(rows))) > 0
-    assert found["unasked"]["new"] > found["unasked"]["live"] + 0.2
-    shown = json.loads(tidegate("runs", "show", found["retraining"]["run"], "--home", home).stdout)
-    assert shown["params"]["analyzer"] == "word"
-    listed = json.loads(tidegate("retrainings", "news", "--json", "--home", home).stdout)
-    assert [(each["state"], each["now"]) for each in listed] == [("promoted", "champion")]
+    _learned_from_what_it_was_sent(home, json.loads(done.stdout))
 
 
 def _killed_at(mark: str, command: Sequence[str]) -> bool:
@@ -96,6 +81,20 @@ def _killed_at(mark: str, command: Sequence[str]) -> bool:
                 os.killpg(process.pid, signal.SIGKILL)
                 return True
     return False
+
+
+def _learned_from_what_it_was_sent(home: Path, found: dict[str, Any]) -> None:
+    steps = found["retraining"]["detail"]["steps"]
+    assert steps["send"]["alerts"] == [1]
+    assert steps["build_data_set"]["alerts"] == [1]
+    for split in ("random", "evaluation"):
+        with (home / "data_sets" / "news" / "1" / f"{split}.csv").open(newline="") as rows:
+            assert steps["gate"][split]["rows"] == len(list(csv.DictReader(rows))) > 0
+    assert found["unasked"]["new"] > found["unasked"]["live"] + 0.2
+    shown = json.loads(tidegate("runs", "show", found["retraining"]["run"], "--home", home).stdout)
+    assert shown["params"]["analyzer"] == "word"
+    listed = json.loads(tidegate("retrainings", "news", "--json", "--home", home).stdout)
+    assert [(each["state"], each["now"]) for each in listed] == [("promoted", "champion")]
 
 
 def _nothing_lost_or_doubled(home: Path, drifted: Path) -> None:

@@ -32,7 +32,7 @@ MODEL = "sentiment"
 RUNS = ("3f" * 16, "7a" * 16)
 FILLED = {"{model}": MODEL, "{run_id}": RUNS[0], "{feature}": "chars"}
 ASKED = {"/dashboard/compare": f"?run={RUNS[0]}&run={RUNS[1]}"}
-SHAPES = [(1440, False), (1440, True), (390, False), (390, True)]
+SHAPES = [(1440, False), (390, True)]  # what is laid out by width and coloured by theme, each once
 SERIOUS = ("critical", "serious")
 GRADIOS_OWN: dict[str, str] = {}
 RUN = """() => axe.run(document, {

@@ -23,13 +23,19 @@ def surprises(known: Reference, rng: np.random.Generator, size: int, windows: in
     return known.layout.family(known.calibration.surprise(known.distances.of(float(size), sums), size))
 
 
+@pytest.fixture(scope="module")
+def worlds() -> list[Reference]:
+    """Eight, each with rows of its own."""
+    rng = np.random.default_rng(8)
+    return [reference(rng, training=600, evaluation=300) for _ in range(8)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [50, 120, 400])
-def test_false_alarms_stay_near_their_budget(size: int) -> None:
+def test_false_alarms_stay_near_their_budget(worlds: list[Reference], size: int) -> None:
     rate, length, rng = 0.02, 40, np.random.default_rng(size)
     alarms, windows = 0, 0
-    for _ in range(8):
-        known = reference(rng, training=600, evaluation=300)
+    for known in worlds:
         limit = known.calibration.window_limit(size, rate)
         for _ in range(4):
             beyond = surprises(known, rng, size, length) > limit
@@ -88,11 +94,10 @@ def test_too_few_held_out_rows_calibrate_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [50, 200])
-def test_the_three_rules_together_spend_the_budget_and_no_more(size: int) -> None:
+def test_the_three_rules_together_spend_the_budget_and_no_more(worlds: list[Reference], size: int) -> None:
     budget, length, rng = 25.0, 40, np.random.default_rng(size)
     alarms, windows = 0, 0
-    for _ in range(8):
-        known = reference(rng, training=600, evaluation=300)
+    for known in worlds:
         for _ in range(5):
             matrix = known.layout.matrix(draw(rng, size * length)).astype(np.float64).reshape(length, size, -1)
             detector, calm = Detector(), 3
