@@ -20,7 +20,7 @@ from demos.front import wanted
 from demos.gateway import Gateway
 from demos.own_page import OwnPage
 from demos.pages import Page, Pages
-from demos.paths import PAGE, SCRIPT, STREAM, DemoPath
+from demos.paths import PAGE, RUN, SCRIPT, STREAM, DemoPath
 from serving.auth import SHARE_KEY
 from serving.body import decode_json
 from tidegate.errors import ItemNotFound
@@ -54,8 +54,8 @@ class Demos:
             await self._stream(page, scope, receive, send)
             return
         if scope["method"] == "POST":
-            receive = await _checked(page, receive)
-            with page.asking():
+            receive = await _checked(page, path, receive)
+            async with page.asking(at_once=path.rest == RUN):
                 await _answer(page, path, scope, receive, send)
             return
         await _answer(page, path, scope, receive, send)
@@ -87,14 +87,15 @@ async def _answer(page: Page | OwnPage, path: DemoPath, scope: Scope, receive: R
         await page.app(scope, receive, _with_headers(send))
 
 
-async def _checked(page: Page | OwnPage, receive: Receive) -> Receive:
+async def _checked(page: Page | OwnPage, path: DemoPath, receive: Receive) -> Receive:
     """Check that the page could have asked this, and hand it on.
 
     Raises:
+        Forbidden: a page that a run brought has events past its queue.
         MalformedRequest, InvalidInput: nothing that the page sends.
     """
     question = await receive()
-    page.check(decode_json(question["body"]))
+    page.check(decode_json(question["body"]), at_once=path.rest == RUN)
     unread: list[Message] = [question]
 
     async def replay() -> Message:

@@ -15,7 +15,7 @@ from demos.about import about
 from demos.client import MOST_OTHERS, Client, Ranking
 from demos.mounting import MAX_WAITING
 from demos.page import PRIVACY
-from demos.wiring import MAX_AT_ONCE, charge, explained, html, on
+from demos.wiring import charge, explained, html, on
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
@@ -58,7 +58,7 @@ def build_embedding_page(manifest: Manifest, client: Client) -> gr.Blocks:
         html(about(manifest, ()))
         html(f'<div class="tg-foot">{PRIVACY} Tidegate {__version__}.{markup.unshown(manifest)}</div>')
         on([go.click], ranker.rank, [text, beside], [answer], answer)
-    blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
+    blocks.queue(api_open=False, max_size=MAX_WAITING)
     return blocks
 
 

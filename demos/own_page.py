@@ -30,7 +30,7 @@ from demos.wiring import MAX_AT_ONCE, MAX_LONG_AT_ONCE, explained
 from serving.body import json_object
 from serving.root_path import below_root
 from tidegate.bundle import Bundle
-from tidegate.errors import BundleCorrupt, InvalidInput
+from tidegate.errors import BundleCorrupt, Forbidden, InvalidInput
 
 QUESTION = ("data", "event_data", "fn_index", "session_hash", "trigger_id")  # what Gradio's frontend sends
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -109,19 +109,22 @@ class OwnPage:
         """Whether this is a session; whether anybody asked in it, the page's process knows."""
         return _SESSION.fullmatch(session) is not None
 
-    def asking(self) -> contextlib.AbstractContextManager[None]:
+    def asking(self, *, at_once: bool) -> contextlib.AbstractAsyncContextManager[None]:  # noqa: ARG002  `check` has judged
         """While a question is handed on; the page's process is awake."""
         return contextlib.nullcontext()
 
     def forget(self, session: str) -> None:
         """The page's process remembers for itself."""
 
-    def check(self, asked: Any) -> None:
+    def check(self, asked: Any, *, at_once: bool) -> None:
         """Refuse what no page of Gradio's sends; what an event takes, the page's process knows.
 
         Raises:
+            Forbidden: it is not for the queue, which alone bounds what a page does at once.
             InvalidInput: not in the shape of a question.
         """
+        if at_once:
+            raise Forbidden("an event with queue=False is not run here; leave it in the page's queue")
         question = json_object(asked, QUESTION)
         session, event, data = (question.get(name) for name in ("session_hash", "fn_index", "data"))
         if not isinstance(session, str) or not _SESSION.fullmatch(session):

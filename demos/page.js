@@ -1,7 +1,9 @@
 // What Gradio's own parts would need a file route for: reads a chosen file into a hidden field, and makes a download
 // out of another. Nothing leaves the page but the questions that Gradio sends; the server checks the file again.
+// And says why a question was refused, of which Gradio shows no more than "Error" where it is past its queue.
 
 const MOST_BYTES = 1_000_000;
+const SHOWN_MS = 10_000;
 
 function field(name) {
   return document.querySelector(`.${name} textarea, .${name} input`);
@@ -51,6 +53,25 @@ function download() {
   link.click();
   URL.revokeObjectURL(url);
 }
+
+function say(message) {
+  document.querySelector(".tg-refused")?.remove();
+  const said = Object.assign(document.createElement("div"), { className: "tg-refused tg-problem" });
+  said.setAttribute("role", "alert");
+  said.textContent = message.charAt(0).toUpperCase() + message.slice(1);
+  document.querySelector(".gradio-container").append(said);
+  setTimeout(() => said.remove(), SHOWN_MS);
+}
+
+const ask = window.fetch;
+window.fetch = async (address, options) => {
+  const answer = await ask(address, options);
+  if (!answer.ok && String(address).includes("/gradio_api/run/")) {
+    const problem = await answer.clone().json().catch(() => ({}));
+    say(problem.detail ?? `the server answered ${answer.status}`);
+  }
+  return answer;
+};
 
 document.addEventListener("change", (event) => {
   if (event.target.matches(".tg-file input[type=file]")) take(event.target);

@@ -18,7 +18,7 @@ from demos.more_sections import More, build_code, build_versions
 from demos.mounting import MAX_WAITING
 from demos.occlusion import split
 from demos.report_section import build_report, cleared, may_annotate, wire_report
-from demos.wiring import MAX_AT_ONCE, Update, Updates, charge, explained, html, on
+from demos.wiring import Update, Updates, charge, explained, html, on
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
@@ -99,7 +99,7 @@ def build_page(manifest: Manifest, client: Client, failed_tests: Sequence[str] =
         wire_report(report, client, prediction_id, asked)
         if explains:
             on([explain.click], answerer.weigh, [asked], [explanation], explanation, long=True)
-    blocks.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=MAX_AT_ONCE)
+    blocks.queue(api_open=False, max_size=MAX_WAITING)
     return blocks
 
 

@@ -9,9 +9,9 @@ Source: Gradio 6.31 `routes.mount_gradio_app`, whose routes are built at once an
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gradio as gr
@@ -27,7 +27,7 @@ from demos.about import weaknesses
 from demos.client import Client
 from demos.embedding_page import build_embedding_page
 from demos.gateway import Gateway
-from demos.mounting import mounted
+from demos.mounting import MAX_WAITING, mounted
 from demos.own_page import OwnPage, source_of
 from demos.page import build_page
 from demos.question import check_question
@@ -35,7 +35,7 @@ from demos.queueing import QueueRunner
 from demos.sessions import forget_visitors
 from tidegate import __version__
 from tidegate.bundle import Bundle, Manifest
-from tidegate.errors import ModelNotFound, NotReady
+from tidegate.errors import ModelNotFound, NotReady, Overloaded
 
 # Of Gradio's routes, those that `demos.paths` lets through; the others would never be asked, and weigh 3 MB a page.
 _ROUTES = frozenset(
@@ -46,11 +46,14 @@ _ROUTES = frozenset(
         "/static/{path:path}",
         "/gradio_api/queue/join",
         "/gradio_api/queue/data",
+        "/gradio_api/run/{api_name}",
         "/gradio_api/app_id",
     )
 )
 _NUMBERS_A_PAGE = 10_000  # more than a page has components
 _SOURCE_BITS = 36  # times `_NUMBERS_A_PAGE` stays below 2**53, the largest number that JavaScript counts to
+
+Events = Mapping[int, Sequence[frozenset[str] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class Page:
         manifest: what it was built from.
         source: digest of that.
         app: Gradio's, around its blocks.
-        events: number of an event to its inputs: the values of one that is a choice, None for any text.
+        at_once: events that are answered at once: number to inputs, the values of one that is a choice, None for text.
+        queued: events that wait in the queue, likewise.
         components: the numbers that it may name.
         queue: of its questions.
     """
@@ -69,17 +73,31 @@ class Page:
     manifest: Manifest
     source: str
     app: FastAPI
-    events: Mapping[int, Sequence[frozenset[str] | None]]
+    at_once: Events
+    queued: Events
     components: frozenset[int]
     queue: QueueRunner
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_WAITING))
 
-    def check(self, asked: Any) -> None:
-        """Refuse what the page does not send; raises `InvalidInput`."""
-        check_question(asked, self.events, self.components)
+    def check(self, asked: Any, *, at_once: bool) -> None:
+        """Refuse what the page does not send there; raises `InvalidInput`."""
+        check_question(asked, self.at_once if at_once else self.queued, self.components)
 
-    def asking(self) -> AbstractContextManager[None]:
-        """While a question is handed on."""
-        return self.queue.asking()
+    @asynccontextmanager
+    async def asking(self, *, at_once: bool) -> AsyncIterator[None]:
+        """While a question is handed on to the queue, or answered at once.
+
+        Raises:
+            Overloaded: as many are answered at once as may be.
+        """
+        if not at_once:
+            with self.queue.asking():
+                yield
+            return
+        if self._room.locked():
+            raise Overloaded("this page answers as many as it can; ask again in a moment", retry_after_seconds=1.0)
+        async with self._room:
+            yield
 
     def awaits(self, session: str) -> bool:
         """Whether somebody has asked in a session and has not read all answers."""
@@ -198,9 +216,11 @@ class Pages:
         else:
             blocks = build_page(served.manifest, client, weaknesses(served.bundle))
         events = {number: [_choices(one) for one in event.inputs] for number, event in blocks.fns.items()}
+        queued = {number: inputs for number, inputs in events.items() if blocks.fns[number].queue}
+        at_once = {number: inputs for number, inputs in events.items() if number not in queued}
         app = mounted(blocks, model)
         _slim(app, blocks)
-        return Page(served.manifest, source, app, events, frozenset(blocks.blocks), QueueRunner(blocks))
+        return Page(served.manifest, source, app, at_once, queued, frozenset(blocks.blocks), QueueRunner(blocks))
 
 
 def _digest(manifest: Manifest) -> str:

@@ -2,7 +2,7 @@
 
 Used twice: `demos.app` refuses everything else to everybody, `demos.guard` refuses everything else to share
 visitors before it reaches the gateway. What is left out on purpose: Gradio's `/config`, `/gradio_api/info`,
-`/run`, `/call`, `/file=`, `/proxy=`, `/upload`, `/component_server`, `/stream`, `/monitoring`, `/deep_link`,
+`/call`, `/file=`, `/proxy=`, `/upload`, `/component_server`, `/stream`, `/monitoring`, `/deep_link`,
 `/heartbeat` (only pages with `gr.State` open it), `/cancel`, login and MCP routes.
 Source: the network log of the page in Chromium with Gradio 6.31, which `tests/demos/test_walk.py` repeats.
 """
@@ -25,10 +25,11 @@ _READ = re.compile(
     """,
     re.VERBOSE,
 )
-_WRITE = re.compile(r"/gradio_api/queue/join")  # questions
+_WRITE = re.compile(r"/gradio_api/(?:queue/join|run/predict)")  # questions
 PAGE = "/"
 SCRIPT = "/page.js"
 STREAM = "/gradio_api/queue/data"
+RUN = "/gradio_api/run/predict"  # a question that is answered at once, past the queue
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from demos.client import explain
 from demos.meter import CHARGE_KEY
 from tidegate.errors import InferenceFailed, TidegateError
 
-MAX_AT_ONCE = 32  # questions in flight per demo; the batcher behind answers them together
+MAX_AT_ONCE = 32  # questions in flight of a page that a run brought; the batcher behind answers them together
 MAX_LONG_AT_ONCE = 4  # lists and explanations in flight per demo: each is worth many questions
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,11 @@ def on(
     *,
     long: bool = False,
 ) -> None:
-    """Connect an event; the short ones of a page share one concurrency limit, and so do the long ones."""
+    """Connect an event. The long ones of a page wait in its queue and share one concurrency limit.
+
+    The others are answered at once: past the queue a click costs the gateway one request, not two and a stream, and the
+    page's process half. What bounds them is `Page.asking` of `demos.pages`, and the batcher behind.
+    """
     gr.on(
         triggers,
         fn,
@@ -47,8 +51,9 @@ def on(
         api_visibility="private",
         show_progress="minimal",
         show_progress_on=progress_on,
-        concurrency_id="long" if long else "page",
-        concurrency_limit=MAX_LONG_AT_ONCE if long else MAX_AT_ONCE,
+        queue=long,
+        concurrency_id="long",
+        concurrency_limit=MAX_LONG_AT_ONCE,
     )
 
 

@@ -20,7 +20,7 @@ from serving.root_path import below_root
 COOKIE = b"tidegate_session"
 LIFETIME_SECONDS = 12 * 3_600
 _PAGE_QUESTIONS = re.compile(
-    r"/demo/[^/]+/gradio_api/queue/join|/relabel/[^/]+/(?:undo|items/[^/]+(?:/release)?)|/dashboard/alerts/[0-9]+"
+    r"/demo/[^/]+/gradio_api/(?:queue/join|run/predict)|/relabel/[^/]+/(?:undo|items/[^/]+(?:/release)?)|/dashboard/alerts/[0-9]+"
 )
 _ELSEWHERE = (b"cross-site", b"same-site")  # values of sec-fetch-site; same-site is another port or subdomain
 

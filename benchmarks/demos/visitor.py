@@ -1,9 +1,9 @@
-"""A visitor of a demo page, as Gradio's JavaScript behaves: page with its configuration, join the queue, read answers.
+"""A visitor of a demo page, as Gradio's JavaScript behaves: page with its configuration, then questions.
 
 Before: `house` runs the server; after: `many` and `latency` count what visitors see. Files of the frontend are left
 out: a browser fetches them once, and they are the same for every page. The client is aiohttp, whose parser is compiled:
 visitors share the machine with the server that is measured, which those of a real one do not.
-Source: Gradio 6.31's frontend (`queue/join`, then `queue/data` as server-sent events until `close_stream`).
+Source: Gradio 6.31's frontend (`run/predict` for an event past the queue).
 """
 
 import json
@@ -54,27 +54,12 @@ class Visitor:
         started = time.perf_counter()
         question = {"data": [text], "event_data": None, "fn_index": self._event, "trigger_id": self._trigger}
         asked = question | {"session_hash": self._session}
-        async with self._client.post(f"{self._page}/gradio_api/queue/join", json=asked) as joined:
-            if joined.status != 200:
-                raise InferenceFailed(f"{self._page}: {joined.status} {(await joined.text())[:200]}")
-            await joined.read()
-        return await self._answer() - started
-
-    async def _answer(self) -> float:
-        """When the answer had come; reads on until the server closes the stream."""
-        came, address = 0.0, f"{self._page}/gradio_api/queue/data"
-        async with self._client.get(address, params={"session_hash": self._session}) as stream:
-            async for line in stream.content:
-                if not line.startswith(b"data: "):
-                    continue
-                message = json.loads(line[6:])
-                if message["msg"] == "process_completed":
-                    came = time.perf_counter()
-                    if not message["success"] or "tg-answer" not in message["output"]["data"][0]:
-                        raise InferenceFailed(f"{self._page}: {line[:300].decode()}")
-        if not came:
-            raise InferenceFailed(f"{self._page}: the stream ended without an answer")
-        return came
+        async with self._client.post(f"{self._page}/gradio_api/run/predict", json=asked) as answer:
+            said = await answer.text()
+        came = time.perf_counter()
+        if answer.status != 200 or "tg-answer" not in json.loads(said)["data"][0]:
+            raise InferenceFailed(f"{self._page}: {answer.status} {said[:300]}")
+        return came - started
 
 
 def _asking(config: dict[str, Any]) -> tuple[int, int]:

@@ -47,7 +47,7 @@ CLOSED = (
     *(f"{DEMO}/gradio_api/proxy=https://x.hf.space/a", f"{DEMO}/gradio_api/%70roxy=http://127.0.0.1/"),
     *(f"{DEMO}/gradio_api/upload", f"{DEMO}/upload", f"{DEMO}/gradio_api/upload_progress?upload_id=1"),
     *(f"{DEMO}/gradio_api/component_server", f"{DEMO}/gradio_api/process_recording", f"{DEMO}/gradio_api/deep_link"),
-    *(f"{DEMO}/gradio_api/call/answer", f"{DEMO}/gradio_api/call/v2/answer", f"{DEMO}/gradio_api/run/predict"),
+    *(f"{DEMO}/gradio_api/call/answer", f"{DEMO}/gradio_api/call/v2/answer", f"{DEMO}/gradio_api/run/predict/"),
     *(f"{DEMO}/gradio_api/run/answer/", f"{DEMO}/gradio_api/api/predict", f"{DEMO}/gradio_api/call/answer/1"),
     *(f"{DEMO}/gradio_api/stream/1", f"{DEMO}/gradio_api/stream/a/1/2/playlist.m3u8", f"{DEMO}/gradio_api/reset"),
     *(f"{DEMO}/gradio_api/cancel", f"{DEMO}/gradio_api/heartbeat/abc", f"{DEMO}/gradio_api/startup-events"),

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
+from demos.paths import RUN
 from tests.demos.asgi import Live, request, started
 from tests.demos.gateways import House, build_house
 from tests.demos.hostile import DEMO
-from tests.demos.visits import (
-    REPORT,
-)
+from tests.demos.visits import ANSWER, JOIN, READ_FILE, REPORT, WEIGH
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +22,20 @@ def live(house: House) -> Iterator[Live]:
         yield running
 
 
+@pytest.mark.parametrize(("place", "event"), [(JOIN, ANSWER), (JOIN, READ_FILE), (RUN, WEIGH)])
+def test_what_is_answered_at_once_does_not_wait_in_the_queue_nor_the_other_way_round(
+    live: Live, place: str, event: int
+) -> None:
+    question = {"data": ["a"], "fn_index": event, "session_hash": "s1", "trigger_id": None}
+
+    [reply] = live.send(request(DEMO + place, "POST", body=json.dumps(question).encode()))
+
+    assert reply.status == 422
+    assert b"fn_index is no event of this page" in reply.body
+
+
 def test_a_body_longer_than_the_gateway_takes_is_refused_announced_or_not(live: Live) -> None:
-    announced = request(f"{DEMO}/gradio_api/queue/join", "POST", body=b"[" * 10_001)
+    announced = request(DEMO + RUN, "POST", body=b"[" * 10_001)
     silent = announced | {"headers": [pair for pair in announced["headers"] if pair[0] != b"content-length"]}
 
     replies = live.send(announced, silent)
@@ -36,7 +47,7 @@ def test_a_body_longer_than_the_gateway_takes_is_refused_announced_or_not(live: 
     "body", [b"{", b"[]", b"null", b"[" * 9_000, b"\xff\xfe", b'{"data": "x"}', b'{"fn_index": 99}']
 )
 def test_a_body_that_is_no_event_is_a_client_error(live: Live, body: bytes) -> None:
-    [reply] = live.send(request(f"{DEMO}/gradio_api/queue/join", "POST", body=body))
+    [reply] = live.send(request(DEMO + RUN, "POST", body=body))
 
     assert 400 <= reply.status < 500
 
@@ -76,7 +87,7 @@ def test_a_question_that_no_page_asks_is_refused_before_gradio_sees_it(live: Liv
     question = {"data": ["a"], "fn_index": 0, "session_hash": "s1", "trigger_id": None, "event_data": None} | forged
     body = json.dumps(question).encode()  # orjson has no number that large
 
-    [reply] = live.send(request(f"{DEMO}/gradio_api/queue/join", "POST", body=body))
+    [reply] = live.send(request(DEMO + RUN, "POST", body=body))
 
     assert reply.status in (400, 422)
     assert reply.header("content-type") == "application/problem+json"
@@ -94,6 +105,6 @@ def test_a_stream_of_a_session_in_which_nobody_asked_is_not_found(live: Live, qu
 
 @pytest.mark.parametrize("body", [b"[" * 5_000, b'{"data":' * 1_200, b"\xff", b"{", b"[]", b"null", b'"x"', b"1e999"])
 def test_a_body_that_is_no_question_is_refused(live: Live, body: bytes) -> None:
-    [reply] = live.send(request(f"{DEMO}/gradio_api/queue/join", "POST", body=body))
+    [reply] = live.send(request(DEMO + RUN, "POST", body=body))
 
     assert reply.status in (400, 422)

@@ -125,6 +125,7 @@ def test_below_a_root_path_the_cookie_keeps_to_the_demo(world: World) -> None:
         ("GET", f"{DEMO}/theme.css?v=1"),
         ("GET", f"{DEMO}/assets/index-DphvyggB.js"),
         ("POST", f"{DEMO}/gradio_api/queue/join?"),
+        ("POST", f"{DEMO}/gradio_api/run/predict"),
         ("GET", f"{DEMO}/gradio_api/queue/data?session_hash=abc"),
     ],
 )

@@ -21,6 +21,7 @@ NEEDED = [
     ("GET", "/gradio_api/queue/data"),
     ("GET", "/gradio_api/app_id"),
     ("POST", "/gradio_api/queue/join"),
+    ("POST", "/gradio_api/run/predict"),
 ]
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "get", "Post", ""]
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ import pytest
 from playwright.sync_api import expect
 
 from demos.entrance import COOKIE
+from demos.paths import RUN, STREAM
 from demos.process import environment
 from tests import bundles
 from tests.demos.browser import chromium, watched
 from tests.demos.test_own_process import is_alive
-from tests.demos.visits import ANSWER, MANY, PROGRAMS, REPORT, VERSIONS, WEIGH, config
+from tests.demos.visits import ANSWER, JOIN, MANY, PROGRAMS, QUEUED, REPORT, VERSIONS, WEIGH, config
 from tests.servers import Server, demos_of, running, tidegate
 from tidegate.bundle_store import BundleStore
 from tidegate.store import open_database, relabel_items, shares
@@ -57,21 +59,26 @@ def opened(client: httpx.Client, path: str = f"{DEMO}/", **headers: str) -> http
     return answer
 
 
-def join(client: httpx.Client, event: int, data: list[Any], trigger: int | None = None, **headers: str) -> str:
-    """Ask as the page's JavaScript does; the session to read the answer in."""
+def post(
+    client: httpx.Client, event: int, data: list[Any], trigger: int | None = None, **headers: str
+) -> tuple[str, httpx.Response]:
+    """Ask as the page's JavaScript does; the session to read a queued answer in, and the answer."""
     session = os.urandom(6).hex()
     question = {"data": data, "event_data": None, "fn_index": event, "session_hash": session, "trigger_id": trigger}
-    client.post(f"{DEMO}/gradio_api/queue/join", json=question, headers=headers).raise_for_status()
-    return session
+    answer = client.post(DEMO + (JOIN if event in QUEUED else RUN), json=question, headers=headers)
+    return session, answer.raise_for_status()
 
 
 def click(client: httpx.Client, event: int, data: list[Any], trigger: int | None = None, **headers: str) -> list[Any]:
     """Ask, and read what was answered."""
-    session = join(client, event, data, trigger, **headers)
-    stream = client.get(f"{DEMO}/gradio_api/queue/data", params={"session_hash": session}, headers=headers).text
-    events = [orjson.loads(line[6:]) for line in stream.split("\n\n") if line.startswith("data: ")]
-    outputs: list[Any] = next(one for one in events if one["msg"] == "process_completed")["output"]["data"]
-    return outputs
+    session, answer = post(client, event, data, trigger, **headers)
+    output = answer.json()
+    if event in QUEUED:
+        stream = client.get(DEMO + STREAM, params={"session_hash": session}, headers=headers).text
+        events = [orjson.loads(line[6:]) for line in stream.split("\n\n") if line.startswith("data: ")]
+        output = next(one for one in events if one["msg"] == "process_completed")["output"]
+    data = output["data"]
+    return list(data)
 
 
 def button(page: dict[str, Any], event: int) -> int:
@@ -161,7 +168,7 @@ def test_a_promotion_shows_at_the_very_next_request(client: httpx.Client) -> Non
     after = config(client.get(f"{DEMO}/").text)
     assert before["components"] != after["components"]
     with pytest.raises(httpx.HTTPStatusError, match="422"):
-        join(client, ANSWER, ["profit"], button(before, ANSWER))
+        post(client, ANSWER, ["profit"], button(before, ANSWER))
     assert "version 2" in click(client, ANSWER, ["profit rises"], button(after, ANSWER))[0]
     for version in (1, 2, 1):
         move(version)
@@ -248,10 +255,10 @@ def test_a_question_that_is_too_large_ends_in_the_gateway(client: httpx.Client) 
 
     told = {"content-type": "application/json"}
     for content in (b"[" * 20_001, unannounced()):
-        answer = client.post(f"{DEMO}/gradio_api/queue/join", content=content, headers=told)
+        answer = client.post(DEMO + RUN, content=content, headers=told)
         assert answer.status_code == 413
         assert answer.headers["x-frame-options"] == "DENY"
-    assert client.post("/demo/nope/gradio_api/queue/join", content=b"{}", headers=told).status_code == 404
+    assert client.post(f"/demo/nope{RUN}", content=b"{}", headers=told).status_code == 404
 
 
 @pytest.mark.slow
@@ -276,11 +283,11 @@ def test_a_page_that_is_open_when_it_is_killed_goes_on_with_the_next(tmp_path: P
 def test_a_visitor_whose_answer_dies_with_it_is_not_left_waiting(tmp_path: Path) -> None:
     with running(["serve"], make_home(tmp_path)) as server, server.client() as client:
         opened(client)
-        session = join(client, ANSWER, ["profit rises"])
+        session, _ = post(client, WEIGH, ["profit rises"])
         [first] = demos_of(server.process.pid)
         os.kill(first, signal.SIGSTOP)
         threading.Timer(1.0, os.kill, (first, signal.SIGKILL)).start()
-        answer = client.get(f"{DEMO}/gradio_api/queue/data", params={"session_hash": session})
+        answer = client.get(DEMO + STREAM, params={"session_hash": session})
         assert answer.status_code == 503
         assert "the demos are starting again" in answer.text
 
@@ -290,7 +297,10 @@ def test_a_visitor_whose_answer_dies_with_it_is_not_left_waiting(tmp_path: Path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_it_ends_with_the_server_however_that_ends(tmp_path: Path, number: int, at_once: bool) -> None:
     with running(["serve"], make_home(tmp_path)) as server, server.client() as client:
-        if not at_once:  # else it is still importing
+        if at_once:  # while it is still importing
+            with suppress(httpx.ReadTimeout):
+                client.get(f"{DEMO}/", timeout=0.2)
+        else:
             opened(client)
             click(client, ANSWER, ["profit rises"])
         eventually(lambda: len(demos_of(server.process.pid)) == 1)

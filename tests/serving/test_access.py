@@ -72,6 +72,7 @@ def test_what_has_no_rule_needs_an_admin(method: str, path: str) -> None:
         ("POST", "/v2/repository/models/m/unload", ADMIN),
         ("POST", "/v1/models/m:predict", PREDICT),
         ("POST", "/demo/m/gradio_api/queue/join", PREDICT),
+        ("POST", "/demo/m/gradio_api/run/predict", PREDICT),
     ],
 )
 def test_what_each_request_needs(method: str, path: str, role: Role) -> None:

@@ -34,12 +34,13 @@ FILLED = {"{model}": MODEL, "{name}": MODEL, "{alias}": "champion"}
 # Mounted apps have no table of routes; these are their insides.
 INSIDE = (
     *(("GET", f"/demo/{MODEL}/"), ("GET", f"/demo/{MODEL}/theme.css"), ("GET", f"/demo/{MODEL}/gradio_api/app_id")),
-    *(("POST", f"/demo/{MODEL}/gradio_api/queue/join"), ("GET", f"/demo/{MODEL}/gradio_api/info")),
+    *(("POST", f"/demo/{MODEL}/gradio_api/queue/join"), ("POST", f"/demo/{MODEL}/gradio_api/run/predict")),
+    ("GET", f"/demo/{MODEL}/gradio_api/info"),
     *(("POST", f"/demo/{MODEL}/gradio_api/upload"), ("GET", f"/demo/{MODEL}/gradio_api/file=/etc/passwd")),
     *(("GET", "/demo/wordpieces/"), ("POST", "/demo/wordpieces/gradio_api/queue/join"), ("GET", "/demo/nope/")),
 )
-OPEN_TO_A_LINK = {INSIDE[0], INSIDE[1], INSIDE[2], INSIDE[3]}
-CLOSED_TO_ALL = {INSIDE[4], INSIDE[5], INSIDE[6]}
+OPEN_TO_A_LINK = {*INSIDE[:5]}
+CLOSED_TO_ALL = {*INSIDE[5:8]}
 
 
 @dataclass(slots=True)
