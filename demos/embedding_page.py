@@ -15,7 +15,7 @@ from demos.about import about
 from demos.client import MOST_OTHERS, Client, Ranking
 from demos.mounting import MAX_WAITING
 from demos.page import PRIVACY
-from demos.wiring import charge, explained, html, on
+from demos.wiring import charge, explained, html, on, while_awaited
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
@@ -31,7 +31,7 @@ class Ranker:
         lines = [line.strip() for line in others.splitlines() if line.strip()]
         try:
             await charge(request, len(lines))
-            return ranking(await self.client.rank(text, lines))
+            return ranking(await while_awaited(request, self.client.rank(text, lines)))
         except Exception as error:
             return markup.problem(explained(error))
 

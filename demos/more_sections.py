@@ -10,7 +10,7 @@ import gradio as gr
 
 from demos import markup, results, snippets
 from demos.client import Client
-from demos.wiring import explained, html, on
+from demos.wiring import explained, html, on, while_awaited
 from serving.auth import PRINCIPAL, SHARE_KEY
 
 KEYLESS = "This server asks for no key."
@@ -24,10 +24,10 @@ class More:
     client: Client
     sample: str
 
-    async def compare(self, text: str) -> str:
+    async def compare(self, text: str, request: gr.Request) -> str:
         """What each version says."""
         try:
-            return results.opinions(await self.client.ask_versions(text))
+            return results.opinions(await while_awaited(request, self.client.ask_versions(text)))
         except Exception as error:
             return markup.problem(explained(error))
 

@@ -18,7 +18,7 @@ from demos.more_sections import More, build_code, build_versions
 from demos.mounting import MAX_WAITING
 from demos.occlusion import split
 from demos.report_section import build_report, cleared, may_annotate, wire_report
-from demos.wiring import Update, Updates, charge, explained, html, on
+from demos.wiring import Update, Updates, charge, explained, html, on, while_awaited
 from tidegate import __version__
 from tidegate.bundle import Manifest
 
@@ -43,7 +43,7 @@ class Answerer:
         anew, for the session to keep.
         """
         try:
-            reply = await self.client.ask(text)
+            reply = await while_awaited(request, self.client.ask(text))
         except Exception as error:
             return (markup.problem(explained(error)), "", *cleared(), "", "", gr.update())
         shown = markup.result(reply, self.manifest, may_test=may_annotate(request))

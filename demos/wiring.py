@@ -6,12 +6,13 @@ Before: `demos.page` and its sections; after: Gradio. Every function is private 
 import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 
 from demos.client import explain
 from demos.meter import CHARGE_KEY
+from serving.disconnect import CallerLeft, WhileConnected
 from tidegate.errors import InferenceFailed, TidegateError
 
 MAX_AT_ONCE = 32  # questions in flight of a page that a run brought; the batcher behind answers them together
@@ -19,6 +20,7 @@ MAX_LONG_AT_ONCE = 4  # lists and explanations in flight per demo: each is worth
 
 _log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
 Update = Any  # of one output: a value, or what `gr.update` makes; Gradio takes no tuple of one
 Updates = tuple[Update, ...]
 Event = Callable[..., Awaitable[Update]] | Callable[..., AsyncIterator[Updates]]
@@ -59,12 +61,26 @@ def on(
 
 def explained(error: Exception) -> str:
     """Plain words for the visitor; a failure that nobody foresaw goes to the log, without the text."""
+    if isinstance(error, CallerLeft):
+        return ""
     if isinstance(error, TidegateError):
         return explain(error)
     frames = traceback.extract_tb(error.__traceback__)
     where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
     _log.error("a demo event failed with %s at %s", type(error).__name__, where)
     return explain(InferenceFailed("unforeseen"))
+
+
+async def while_awaited(request: gr.Request, answer: Awaitable[Answer]) -> Answer:
+    """The answer of an event that is answered at once; given up when the visitor leaves.
+
+    Raises:
+        CallerLeft: nobody reads what is answered now.
+    """
+    if request.request is None:
+        return await answer
+    async with WhileConnected(request.request.receive):
+        return await answer
 
 
 async def charge(request: gr.Request, questions: int) -> None:

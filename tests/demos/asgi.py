@@ -36,8 +36,9 @@ def request(
     body: bytes = b"",
     scheme: str = "http",
     root_path: str = "",
+    leaves: bool = False,
 ) -> dict[str, Any]:
-    """An HTTP scope, made as uvicorn makes it: `path` decoded, `raw_path` as it came."""
+    """An HTTP scope, made as uvicorn makes it: `path` decoded, `raw_path` as it came; the caller may leave at once."""
     raw_path, _, query = raw_target.partition("?")
     headers = [(b"host", b"demo.test"), (b"accept", accept.encode())]
     if body:
@@ -58,6 +59,7 @@ def request(
         "client": ("203.0.113.7", 1),
         "server": ("demo.test", 80),
         "tests.body": body,
+        "tests.leaves": leaves,
     }
 
 
@@ -115,6 +117,8 @@ async def _exchange(app: ASGIApp, scope: dict[str, Any]) -> Reply:
         asked += 1
         if scope["type"] == "websocket":
             return {"type": "websocket.connect"}
+        if asked > 1 and scope["tests.leaves"]:
+            return {"type": "http.disconnect"}
         if asked > 1:
             await asyncio.Event().wait()  # a caller who stays until the answer is complete
         return {"type": "http.request", "body": scope["tests.body"], "more_body": False}

@@ -4,6 +4,7 @@ It stands where serving and monitoring stand in production, so that these tests 
 only; `test_walk.py` walks the same page on the whole gateway as the command line composes it.
 """
 
+import asyncio
 import hashlib
 import time
 import uuid
@@ -105,6 +106,31 @@ class Rollout:
     champion: EngineModel
     canary: EngineModel | None = None
     shadow: EngineModel | None = None
+
+
+class Patient(EngineModel):
+    """A model that takes its time; `left` counts who did not wait."""
+
+    left = 0
+
+    async def predict(
+        self, texts: Sequence[str], deadline_seconds: float | None = None, caller: Caller = ANYONE
+    ) -> Predictions:
+        """Answer after a minute."""
+        await self._wait()
+        return await super().predict(texts, deadline_seconds, caller)
+
+    async def compare(self, texts: Sequence[str]) -> Sequence[Answer]:
+        """Answer after a minute."""
+        await self._wait()
+        return await super().compare(texts)
+
+    async def _wait(self) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.left += 1
+            raise
 
 
 class Models:

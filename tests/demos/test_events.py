@@ -4,8 +4,9 @@ import orjson
 import pytest
 
 from demos.entrance import COOKIE
+from demos.paths import RUN
 from tests.demos.asgi import request, started
-from tests.demos.gateways import SETTINGS, House, build_house
+from tests.demos.gateways import SETTINGS, House, Patient, build_house
 from tests.demos.hostile import DEMO
 from tests.demos.visits import ANSWER, MODEL, PROGRAMS, REPORT, SAMPLE, TEXT, VERSIONS, WEIGH, ask, config, said
 from tidegate.errors import Overloaded
@@ -67,6 +68,21 @@ def test_explanations_can_be_switched_off(tmp_path: Path) -> None:
     assert not button["props"]["visible"]
     assert len(shown["dependencies"]) == WEIGH
     assert refused[0].status == 422
+
+
+@pytest.mark.parametrize("event", [ANSWER, VERSIONS])
+def test_what_is_asked_by_a_visitor_who_leaves_is_given_up(
+    fresh: House, event: int, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    served = fresh.gateway.repository.get(MODEL)
+    patient = Patient(served.bundle, fresh.gateway.monitor)
+    fresh.gateway.repository.by_name[MODEL] = patient
+    body = orjson.dumps({"data": [TEXT], "fn_index": event, "session_hash": "s", "trigger_id": None})
+    with started(fresh.app) as live:
+        live.send(request(f"{DEMO}/"), request(DEMO + RUN, "POST", body=body, leaves=True))
+
+    assert patient.left == 1
+    assert (capfd.readouterr().err, caplog.text) == ("", "")
 
 
 def test_the_versions_that_are_served_are_shown_side_by_side(fresh: House) -> None:

@@ -1,7 +1,7 @@
 """The pipes between the gateway and the demos' process, with processes that behave as no demos do."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,8 @@ from demos.remote import Questions
 from demos.told import Asked, Teller, told_settings
 from serving.access import ANNOTATE, Role
 from serving.auth import PRINCIPAL, SHARE_KEY
-from serving.caller import ANYONE, Caller
 from tests.demos.asgi import Live, request, started
-from tests.demos.gateways import EngineModel, House, Predictions, build_house
+from tests.demos.gateways import House, Patient, build_house
 from tests.demos.hostile import DEMO
 from tidegate.environments import CHECKOUT
 from tidegate.errors import InvalidInput
@@ -125,22 +124,6 @@ def test_one_that_does_not_start_is_said_to_be_starting(house: House, monkeypatc
 
     assert (plain.status, for_people.status) == (503, 503)
     assert b"The demos are starting" in for_people.body
-
-
-class Patient(EngineModel):
-    """A model that takes its time; `left` counts who did not wait."""
-
-    left = 0
-
-    async def predict(
-        self, texts: Sequence[str], deadline_seconds: float | None = None, caller: Caller = ANYONE
-    ) -> Predictions:
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            self.left += 1
-            raise
-        return await super().predict(texts, deadline_seconds, caller)
 
 
 @pytest.mark.slow
