@@ -1,6 +1,7 @@
 """A page is of what answers now: through a real gateway whose aliases really move."""
 
 import asyncio
+import contextlib
 import gc
 import weakref
 from pathlib import Path
@@ -13,12 +14,14 @@ from fastapi import FastAPI
 
 from demos.app import Demos
 from demos.front import PREFIX, Front
+from demos.mounting import MAX_WAITING
 from demos.pages import Page
 from demos.paths import RUN, STREAM
 from tests import bundles
 from tests.demos.visits import ANSWER, JOIN, QUEUED, SAMPLE, TEXT, WEIGH, config
 from tests.serving.apps import gateway
 from tidegate.bundle_store import BundleStore
+from tidegate.errors import Overloaded
 
 MODEL = "sentiment"
 DEMO = f"/demo/{MODEL}"
@@ -129,6 +132,27 @@ def test_a_model_that_is_loaded_again_keeps_its_page_and_one_that_is_unloaded_ha
 
         assert gone.status_code == 503
         assert again["components"] == before["components"]
+
+    asyncio.run(main())
+
+
+def test_no_more_is_answered_at_once_than_may_wait(home: Path) -> None:
+    async def main() -> None:
+        async with gateway(home) as running:
+            demos = demos_on(running.app)
+            async with demos.open(), contextlib.AsyncExitStack() as others:
+                open_one = await opened(running.client)
+                page = await demos.pages.of(MODEL)
+                for _ in range(MAX_WAITING):
+                    await others.enter_async_context(page.asking(at_once=True))
+                refused = await ask(running.client, open_one, ANSWER, [TEXT], "too many")
+                queued = await ask(running.client, open_one, WEIGH, [TEXT], "waits")
+                await others.aclose()
+                taken = await ask(running.client, open_one, ANSWER, [TEXT], "later")
+
+        assert (refused.status_code, refused.headers["retry-after"]) == (Overloaded.status, "1")
+        assert "answers as many as it can" in refused.json()["detail"]
+        assert (queued.status_code, taken.status_code) == (200, 200)
 
     asyncio.run(main())
 
