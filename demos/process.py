@@ -4,8 +4,8 @@ Gradio takes 2 s and 100 MB to import, and each click on its pages work of which
 anything. So it runs in a process of its own (`demos.child`), nice, with an environment and settings without secrets.
 It starts some seconds after the gateway is ready, or with the first visitor, and again, later and later, in the place
 of one that ended: visitors wait for it, for `PATIENCE_SECONDS` at most. It ends with the gateway, however that ends.
-Before: `demos.front`; after: `demos.link`. Limits: what was asked in a page and not answered is lost with the process;
-pages that are open go on.
+Before: `demos.front`; after: `demos.link`. Limits: what waits in a page's queue is lost with the process; pages that
+are open go on.
 """
 
 import asyncio

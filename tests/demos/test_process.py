@@ -280,13 +280,21 @@ def test_a_page_that_is_open_when_it_is_killed_goes_on_with_the_next(tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_visitor_whose_answer_dies_with_it_is_not_left_waiting(tmp_path: Path) -> None:
+def test_a_click_that_dies_with_it_is_answered_by_the_next_and_who_waited_in_its_queue_is_told(tmp_path: Path) -> None:
     with running(["serve"], make_home(tmp_path)) as server, server.client() as client:
+
+        def die() -> None:
+            [pid] = demos_of(server.process.pid)
+            os.kill(pid, signal.SIGSTOP)
+            threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
+
+        opened(client)
+        die()
+        assert "positive" in click(client, ANSWER, ["profit rises"])[0]
+
         opened(client)
         session, _ = post(client, WEIGH, ["profit rises"])
-        [first] = demos_of(server.process.pid)
-        os.kill(first, signal.SIGSTOP)
-        threading.Timer(1.0, os.kill, (first, signal.SIGKILL)).start()
+        die()
         answer = client.get(DEMO + STREAM, params={"session_hash": session})
         assert answer.status_code == 503
         assert "the demos are starting again" in answer.text
