@@ -2,8 +2,8 @@
 
     python tests/answers.py HOME MODEL TEXTS.json
 
-Prints a JSON list of labels. The threshold rule of the TF-IDF recipe is applied here from the model's metadata,
-independently of Tidegate's own code.
+Prints a JSON list of [label, margin]: the margin is the least that a probability must be off for another label. The
+threshold rule of the TF-IDF recipe is applied here from the model's metadata, independently of Tidegate's own code.
 """
 
 import json
@@ -13,18 +13,22 @@ from pathlib import Path
 import mlflow
 
 
-def main(home: Path, model: str, texts: list[str]) -> list[str]:
-    """Labels of `models:/MODEL@champion`."""
+def main(home: Path, model: str, texts: list[str]) -> list[tuple[str, float]]:
+    """Of `models:/MODEL@champion`: label of each text, and how far its probabilities are from giving another one."""
     mlflow.set_tracking_uri(f"sqlite:///{home / 'mlflow' / 'mlflow.db'}")
     uri = f"models:/{model}@champion"
     info = mlflow.models.get_model_info(uri)
     if "transformers" in info.flavors:
         classify = mlflow.transformers.load_model(uri)
-        return [answer["label"] for answer in classify(texts)]
+        ranked = [[(each["score"], each["label"]) for each in answer] for answer in classify(texts, top_k=2)]
+        return [(first[1], (first[0] - second[0]) / 2) for first, second in ranked]
     pipeline = mlflow.sklearn.load_model(uri)
-    scores = pipeline.predict_proba(texts)
     threshold, fallback = float(info.metadata["threshold"]), info.metadata["fallback_label"]
-    return [str(pipeline.classes_[row.argmax()]) if row.max() >= threshold else fallback for row in scores]
+    rows = [sorted(zip(row.tolist(), pipeline.classes_, strict=True))[:-3:-1] for row in pipeline.predict_proba(texts)]
+    return [
+        (str(label), min(top - threshold, (top - second) / 2)) if top >= threshold else (fallback, threshold - top)
+        for (top, label), (second, _) in rows
+    ]
 
 
 if __name__ == "__main__":

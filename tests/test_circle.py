@@ -110,10 +110,31 @@ def test_real_sentences_raise_no_alert_and_movie_reviews_do(real: World, server:
 
 
 def _answers_as_its_source(world: World, server: Server, model: str) -> None:
+    """Every label is the source's; one whose choice hangs by less than the variant's measured error may differ.
+
+    Tuning serves the variant that is fastest on this machine. fp32 differs by some 1e-7; int8 by hundredths, which the
+    bundle's evidence tells, from its own evaluation texts: others may be off by twice that.
+    """
     texts = world.unseen[model][:100]
     with server.client() as client:
-        _wait_for(lambda: client.get(f"/models/{model}").status_code == 200)  # the server finds new models itself
-        assert [_ask(client, model, text) for text in texts] == _source_labels(world.home, model, texts)
+        told = _wait_for(lambda: _ready(client, model))  # the server finds new models itself
+        answers = [_ask(client, model, text) for text in texts]
+    errors = {evidence["variant"]: evidence["max_abs_error"] for evidence in told["evidence"]}
+    source = _source_answers(world.home, model, texts)
+    differing = [
+        (text, answer, label, margin)
+        for text, answer, (label, margin) in zip(texts, answers, source, strict=True)
+        if answer != label
+    ]
+
+    assert [each for each in differing if each[-1] > 2 * errors[told["variant"]]] == [], told["variant"]
+    assert len(differing) <= 3, (told["variant"], differing)
+
+
+def _ready(client: httpx.Client, model: str) -> dict[str, Any]:
+    """What the server tells of it, once it serves it; empty before."""
+    response = client.get(f"/models/{model}")
+    return response.json() if response.status_code == 200 else {}
 
 
 def _alerts_at_reviews_alone(world: World, server: Server, model: str) -> None:
@@ -246,12 +267,15 @@ def _send(client: httpx.Client, model: str, texts: list[str]) -> None:
         assert response.status_code == 200, response.text
 
 
-def _source_labels(home: Path, model: str, texts: list[str]) -> list[str]:
+def _source_answers(home: Path, model: str, texts: list[str]) -> list[tuple[str, float]]:
+    """By the source model: label of each text, and how far its probabilities are from giving another one."""
     asked = home / f"{model}.asked.json"
     asked.write_text(json.dumps(texts))
     script = Path(__file__).with_name("answers.py")
-    labels: list[str] = json.loads(_run([str(export_python()), str(script), str(home), model, str(asked)]))
-    return labels
+    answers: list[tuple[str, float]] = json.loads(
+        _run([str(export_python()), str(script), str(home), model, str(asked)])
+    )
+    return answers
 
 
 def _wait_for(condition: Callable[[], T]) -> T:
