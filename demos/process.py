@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from starlette.types import Receive, Scope, Send
@@ -45,12 +45,18 @@ _log = logging.getLogger(__name__)
 
 
 class DemoProcess:
-    """The pages of one gateway; `command` starts the process that has them. Fits `demos.front.Pages`."""
+    """The pages of one gateway; `command` starts the process that has them. Fits `demos.front.Pages`.
+
+    Args:
+        gateway: whose models they show.
+        tell: is told the process id once there is a process, and None when it has ended.
+    """
 
     command: tuple[str, ...] = (sys.executable, "-I", "-c", _BOOT, str(CHECKOUT))
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, tell: Callable[[int | None], None] = lambda _: None) -> None:
         self._gateway = gateway
+        self._tell = tell
         self._link: Link | None = None
         self._wanted = asyncio.Event()
         self._ready = asyncio.Event()
@@ -118,6 +124,7 @@ class DemoProcess:
             process = await self._begin()
         except OSError as error:  # no memory, too many processes or files: for now, perhaps
             return f"it could not be started: {error}"
+        self._tell(process.pid)
         link = Link(process, self._gateway)
         try:
             fault = await self._attend(link)
@@ -130,6 +137,7 @@ class DemoProcess:
         finally:
             self._ready.clear()
             self._link = None
+            self._tell(None)
             link.close()  # after which its visitors wait for the next one
             await _kill(process)
 

@@ -20,7 +20,7 @@ from monitoring.metrics import MonitoringMetrics
 from serving.app import create_app
 from serving.gpu_metrics import LABELS, GpuCollector
 from serving.metrics import ServingMetrics
-from serving.process_metrics import ProcessesCollector, this_process
+from serving.process_metrics import Part, ProcessesCollector, ProcessTable
 from tidegate.bundle_store import BundleStore
 from tidegate.cli import app
 from tidegate.records import Monitor, NullRecorder
@@ -89,7 +89,7 @@ def metrics_page() -> str:
     ]
     families = [(metric, _labels(registry, metric.name)) for metric in registry.collect()]
     families += [(metric, LABELS) for metric in GpuCollector(list).describe()]
-    families += [(metric, ("worker",)) for metric in ProcessesCollector(this_process).collect()]
+    families += [(metric, Part._fields) for metric in ProcessesCollector(ProcessTable().numbers).collect()]
     for metric, names in sorted(families, key=lambda pair: pair[0].name):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = ", ".join(f"`{label}`" for label in names) or "-"

@@ -59,6 +59,11 @@ class Link:
         self._waiting: dict[int, Future[Any]] = {}
         self._send(("start", settings, name))
 
+    @property
+    def process_number(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
     def record(self, records: Sequence[Record]) -> bool:
         """Send a few records once there is room for them; False where the child is gone."""
         with self._told:

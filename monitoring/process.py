@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -24,7 +24,7 @@ from monitoring.link import Link
 from monitoring.metrics import MonitoringMetrics
 from monitoring.parcels import divide
 from monitoring.receivers import receivers_of
-from tidegate.errors import NotReady
+from tidegate.errors import NotReady, PredictionNotFound
 from tidegate.records import AlertState, Record, Span
 from tidegate.redaction import Redactor
 from tidegate.settings import Settings
@@ -49,16 +49,24 @@ class MonitorProcess:
         settings: what the job is to do.
         registry: where its metrics are shown.
         name: of the child in its log.
+        tell: is told a child's process id once there is one, and None when it has ended.
 
     Raises:
         UsageError: settings that the job would refuse.
     """
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry, name: str = "monitor") -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: CollectorRegistry,
+        name: str = "monitor",
+        tell: Callable[[int | None], None] = lambda _: None,
+    ) -> None:
         receivers_of(settings.webhook_url)
         Redactor.of(settings.redact)
         self._settings = settings
         self._name = name
+        self._tell = tell
         self._metrics = MonitoringMetrics(registry)
         self._intake = Intake()
         self._disputed: deque[tuple[str, Sequence[str]]] = deque(maxlen=MOST_DISPUTED)
@@ -127,7 +135,13 @@ class MonitorProcess:
 
     def feedback(self, model: str, prediction_id: str, label: str, comment: str) -> str:
         """As `MonitoringJob.feedback`; stored once this returns."""
-        item: str = self._ask("feedback", model, prediction_id, label, comment)
+        sent = self._caught_up()
+        try:
+            item: str = self._call("feedback", model, prediction_id, label, comment)
+        except PredictionNotFound:
+            if sent:
+                raise
+            raise NotReady("monitoring is behind, so the feedback is not stored; try again") from None
         return item
 
     def label_studio(self, model: str, event: Any) -> dict[str, Any]:
@@ -162,8 +176,17 @@ class MonitorProcess:
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         """Have the child do it, behind everything that was recorded before."""
-        if not self._intake.wait_written(BARRIER_SECONDS):
+        self._caught_up()
+        return self._call(name, *arguments)
+
+    def _caught_up(self) -> bool:
+        """Wait until what was recorded so far is sent; False when that takes too long, which is logged."""
+        sent = self._intake.wait_written(BARRIER_SECONDS)
+        if not sent:
             log.warning("monitoring is more than %s s behind; answering from what is written", BARRIER_SECONDS)
+        return sent
+
+    def _call(self, name: str, *arguments: Any) -> Any:
         link = self._linked(BARRIER_SECONDS)
         if link is None:
             raise NotReady("monitoring has stopped and is started again; ask again in a few seconds")
@@ -219,6 +242,7 @@ class MonitorProcess:
         return f"{reason}, {lost} predictions were on their way to it"
 
     def _set(self, link: Link | None) -> None:
+        self._tell(link.process_number if link else None)
         with self._changed:
             self._link = link
             self._changed.notify_all()

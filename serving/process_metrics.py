@@ -1,14 +1,16 @@
 """Memory, CPU time and open files of every process of a server, for `GET /metrics`, read when somebody looks.
 
-prometheus_client's own `process_*` are those of the process that answers; of several workers that is any one of them.
-Here each worker tells its process id in a file of the shared folder, and whoever is asked reads /proc for all.
-Limits: Linux; elsewhere, and for a worker that is gone, nothing is shown.
+prometheus_client's own `process_*` are those of the process that answers, and a server is more: each worker has its
+monitor beside it, and one of them the demos. Each tells which processes it consists of, several in files of a folder
+that they share, and whoever is asked reads /proc for all.
+Limits: Linux; elsewhere, and for a process that is gone, nothing is shown; nor for pages that runs brought.
 """
 
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from prometheus_client import Metric, ProcessCollector
 from prometheus_client.registry import Collector
@@ -16,16 +18,50 @@ from prometheus_client.registry import Collector
 _FAMILIES = ("resident_memory_bytes", "cpu_seconds", "open_fds", "max_fds", "start_time_seconds")
 
 
+class Part(NamedTuple):
+    """What a process is of a server: number of the worker, and gateway, monitor or demos. Also the metrics' labels."""
+
+    worker: str
+    process: str
+
+
+class ProcessTable:
+    """Which processes a server consists of; whoever makes one is the gateway of its worker.
+
+    Args:
+        worker: number of this one.
+        folder: that several workers share; None where there is one.
+    """
+
+    def __init__(self, worker: str = "0", folder: Path | None = None) -> None:
+        self._worker = worker
+        self._folder = folder
+        self._own: dict[Part, int] = {}
+        self.tell("gateway", os.getpid())
+
+    def tell(self, process: str, number: int | None) -> None:
+        """Say what the process id of a part of this worker is; None: it has ended."""
+        self._own[Part(self._worker, process)] = number or 0
+        if self._folder is not None:
+            (self._folder / f"{self._worker}.{process}.pid").write_text(str(number or 0))
+
+    def numbers(self) -> Mapping[Part, int]:
+        """Process ids of all workers; a dead worker's are there until another takes its place."""
+        if self._folder is None:
+            return self._own.copy()
+        files = self._folder.glob("*.*.pid")
+        return {Part(*file.name.split(".")[:2]): int(file.read_text() or 0) for file in files}
+
+
 class ProcessesCollector(Collector):
-    """prometheus_client's process figures, once for each worker."""
+    """prometheus_client's process figures, once for each process.
 
-    def __init__(self, processes: Callable[[], Mapping[str, int]]) -> None:
-        """Take what finds the processes.
+    Args:
+        numbers: finds the process ids; 0 for one that has ended.
+    """
 
-        Args:
-            processes: process ids by worker's number.
-        """
-        self._processes = processes
+    def __init__(self, numbers: Callable[[], Mapping[Part, int]]) -> None:
+        self._numbers = numbers
 
     def describe(self) -> list[Metric]:
         """Nothing: registering reads nothing, and no other collector has these names."""
@@ -34,33 +70,11 @@ class ProcessesCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The figures of now."""
         families: dict[str, Metric] = {}
-        for worker, process in sorted(self._processes().items()):
-            for found in ProcessCollector("tidegate", partial(int, process), registry=None).collect():
+        for part, number in sorted(self._numbers().items()):
+            for found in ProcessCollector("tidegate", partial(int, number), registry=None).collect():
                 if found.name.removeprefix("tidegate_process_") not in _FAMILIES:
                     continue
                 family = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
                 for sample in found.samples:
-                    family.add_sample(sample.name, {"worker": worker}, sample.value)
+                    family.add_sample(sample.name, part._asdict(), sample.value)
         yield from families.values()
-
-
-def this_process() -> Mapping[str, int]:
-    """The only worker."""
-    return {"0": os.getpid()}
-
-
-def tell_process(folder: Path, worker: int) -> None:
-    """Let the workers of a shared folder know which process has this number."""
-    _file(folder, worker).write_text(str(os.getpid()))
-
-
-def told_processes(folder: Path) -> Mapping[str, int]:
-    """Every process that told its id; a dead one's is there until another takes its place."""
-    found = {}
-    for file in folder.glob("worker-*.pid"):
-        found[file.stem.removeprefix("worker-")] = int(file.read_text() or 0)
-    return found
-
-
-def _file(folder: Path, worker: int) -> Path:
-    return folder / f"worker-{worker}.pid"

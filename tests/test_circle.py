@@ -89,7 +89,7 @@ def test_quickstart_ends_ready_and_its_curl_line_works(world: World, server: Ser
     assert labels == {"negative", "neutral", "positive"}
     assert len(pages) == 4
     for page in pages:
-        assert httpx.get(page, follow_redirects=True).status_code == 200, page
+        assert httpx.get(page, follow_redirects=True, timeout=60).status_code == 200, page
 
 
 @pytest.mark.parametrize("model", ["headlines", "headlines-tfidf"])
@@ -198,8 +198,9 @@ def test_a_changed_byte_is_refused_by_name_and_stops_no_other_model(world: World
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()) as process:
         url = f"http://127.0.0.1:{port}"
         states = _wait_for(lambda: _loaded(url))
-        answered = httpx.post(f"{url}/models/headlines/predict", json={"inputs": "Profit rose"}).status_code
-        refused = httpx.post(f"{url}/models/headlines-tfidf/predict", json={"inputs": "Profit rose"})
+        question = {"inputs": "Profit rose"}
+        answered = httpx.post(f"{url}/models/headlines/predict", json=question, timeout=60).status_code
+        refused = httpx.post(f"{url}/models/headlines-tfidf/predict", json=question, timeout=60)
         process.terminate()
         printed = process.communicate()[0]
 
@@ -289,7 +290,7 @@ def _wait_for(condition: Callable[[], T]) -> T:
 def _loaded(url: str) -> dict[str, dict[str, str]]:
     """States of all models, once none is loading; empty before."""
     try:
-        states: dict[str, dict[str, str]] = httpx.get(f"{url}/readyz").json()["models"]
+        states: dict[str, dict[str, str]] = httpx.get(f"{url}/readyz", timeout=60).json()["models"]
     except httpx.ConnectError:
         return {}
     return {} if any(state["status"] == "loading" for state in states.values()) else states

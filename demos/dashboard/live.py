@@ -50,7 +50,7 @@ _OF_MODELS = (
     _Plot("refused", "Refused", "a second", "429: too many wait; 503: not ready; 504: the deadline passed."),
 )
 _OF_SERVER = (
-    _Plot("cores", "Processor", "cores busy", "Of all processes that answer."),
+    _Plot("cores", "Processor", "cores busy", "Of all processes of the server."),
     _Plot("memory", "Memory", "MB"),
     _Plot("gpus", "GPU", "% of the time"),
     _Plot("monitoring", "Monitoring", "predictions a second", "Dropped: monitoring did not see them."),

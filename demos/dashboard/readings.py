@@ -37,7 +37,7 @@ _KEPT = {
     "tidegate_monitor_rows_total": "",
     "tidegate_monitor_dropped_total": "",
     "tidegate_process_cpu_seconds_total": "",
-    "tidegate_process_resident_memory_bytes": "",
+    "tidegate_process_resident_memory_bytes": "process",
     "tidegate_gpu_utilisation_ratio": "device",
     "tidegate_gpu_memory_used_bytes": "device",
     "tidegate_workers": "",
@@ -215,8 +215,9 @@ def _of_server(interval: Interval) -> Plots:
     """What belongs to no model."""
     gpus = interval.labels("tidegate_gpu_utilisation_ratio")
     memory: dict[str, float | None] = {
-        "processes": round(interval.stands("tidegate_process_resident_memory_bytes") / 1e6, 0),
-        **{each: round(interval.stands("tidegate_gpu_memory_used_bytes", each) / 1e6, 0) for each in gpus},
+        label: round(interval.stands(sample, label) / 1e6, 0)
+        for sample in ("tidegate_process_resident_memory_bytes", "tidegate_gpu_memory_used_bytes")
+        for label in interval.labels(sample)
     }
     plots: Plots = {
         "cores": {"CPU cores": _per_second(interval, "tidegate_process_cpu_seconds_total")},

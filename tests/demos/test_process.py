@@ -81,6 +81,18 @@ def click(client: httpx.Client, event: int, data: list[Any], trigger: int | None
     return list(data)
 
 
+def memory_of_demos(client: httpx.Client) -> float:
+    """What the metrics say that the demos' process holds, in bytes."""
+    name = 'tidegate_process_resident_memory_bytes{process="demos",worker="0"} '
+    lines = client.get("/metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith(name)).removeprefix(name))
+
+
+def memory_of(pid: int) -> int:
+    """What the kernel says that a process holds, in bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def button(page: dict[str, Any], event: int) -> int:
     """The number of the component that triggers an event."""
     dependency = next(one for one in page["dependencies"] if one["id"] == event)
@@ -289,8 +301,12 @@ def test_a_click_that_dies_with_it_is_answered_by_the_next_and_who_waited_in_its
             threading.Timer(1.0, os.kill, (pid, signal.SIGKILL)).start()
 
         opened(client)
+        [first] = demos_of(server.process.pid)
+        assert memory_of_demos(client) == pytest.approx(memory_of(first), rel=0.2)
         die()
         assert "positive" in click(client, ANSWER, ["profit rises"])[0]
+        [second] = demos_of(server.process.pid)
+        assert memory_of_demos(client) == pytest.approx(memory_of(second), rel=0.2)
 
         opened(client)
         session, _ = post(client, WEIGH, ["profit rises"])

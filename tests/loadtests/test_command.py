@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests.measured import Outcome
 from loadtests.report import Report
 from tests.loadtests.toy_server import Toy, served
 
@@ -114,18 +115,26 @@ def test_the_parent_is_never_patched_by_gevent() -> None:
     assert printed.stdout.strip() == "set()"
 
 
+def capacity(url: str, folder: Path) -> Outcome:
+    """What the search finds for a p99 of 100 ms."""
+    found = tidegate(url, "--model", "toy", "--slo", "p99=100ms", "--json", folder=folder)
+    outcome = Report.model_validate(json.loads(found.stdout)).result.outcome
+    assert outcome
+    return outcome
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_search_finds_a_known_capacity_that_a_closed_loop_hides(tmp_path: Path) -> None:
     """One worker with 5 ms a request: 200/s. Ten callers who wait see 50 ms whatever the demand."""
     with served(Toy(service_seconds=0.005)) as url:
         closed = tidegate(url, "--model", "toy", "--users", "10", "--duration", "5s", "--json", folder=tmp_path)
-        found = tidegate(url, "--model", "toy", "--slo", "p99=100ms", "--json", folder=tmp_path)
+        outcome = capacity(url, tmp_path)
+        if outcome.limited_by == "client":  # it was busy with something else, and says that it measured itself
+            outcome = capacity(url, tmp_path)
 
     waiting = Report.model_validate(json.loads(closed.stdout)).result.measured
-    outcome = Report.model_validate(json.loads(found.stdout)).result.outcome
     assert waiting
-    assert outcome
     # The closed loop runs the server at its capacity and reports an easy p99, as if 100 ms held at 200/s ...
     assert waiting.latency_seconds
     assert waiting.requests_per_second > 0.8 * 200

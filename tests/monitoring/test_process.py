@@ -14,6 +14,8 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
+from monitoring import link
+from monitoring import process as gateway_side
 from monitoring.intake import MAX_ROWS
 from monitoring.link import MOST_UNDER_WAY
 from monitoring.process import MonitorProcess
@@ -113,6 +115,20 @@ def test_what_the_job_refuses_the_gateway_refuses(house: House, monitor: Monitor
     with pytest.raises(InvalidInput, match="is no label of sentiment"):
         monitor.feedback("sentiment", house.usual(1, "f")[0].id, "purple", "")
     assert monitor.feedback("sentiment", house.usual(1, "f")[0].id, "positive", "")
+
+
+def test_feedback_on_what_still_waits_to_be_sent_is_to_be_tried_again(
+    house: House, monitor: MonitorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reported(monitor) == 0  # so the child is there
+    (record,) = house.usual(1, "w")
+    with monkeypatch.context() as crowded:
+        crowded.setattr(link, "MOST_UNDER_WAY", 0)
+        crowded.setattr(gateway_side, "BARRIER_SECONDS", 0.2)
+        monitor.record([record])
+        with pytest.raises(NotReady, match="behind, so the feedback is not stored; try again"):
+            monitor.feedback("sentiment", record.id, "positive", "")
+    assert monitor.feedback("sentiment", record.id, "positive", "")
 
 
 def test_settings_that_the_job_would_refuse_are_refused_before_anything_starts(house: House) -> None:

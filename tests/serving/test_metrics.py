@@ -1,5 +1,6 @@
 """Figures of one process stay its own; those of several workers add up, whichever of them is asked."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from serving.metrics import ServingMetrics, SharedRegistry, forget_gauges
-from serving.process_metrics import ProcessesCollector, tell_process, told_processes
+from serving.process_metrics import ProcessesCollector, ProcessTable
 from tests import bundles
 from tests.servers import Server, running
 from tests.toy_graphs import HANGS
@@ -145,15 +146,25 @@ def test_a_model_stands_in_one_place_at_a_time() -> None:
     assert registry.get_sample_value("tidegate_model_ready", {"model": "m"}) == 0
 
 
-def test_every_process_that_told_its_id_is_shown_and_one_that_is_gone_is_not(tmp_path: Path) -> None:
-    tell_process(tmp_path, 0)
-    (tmp_path / "worker-1.pid").write_text("999999999")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_process_of_a_server_is_shown_until_it_is_gone(tmp_path: Path, workers: int) -> None:
+    tables = [ProcessTable(str(worker), tmp_path if workers > 1 else None) for worker in range(workers)]
     registry = CollectorRegistry()
-    registry.register(ProcessesCollector(lambda: told_processes(tmp_path)))
+    registry.register(ProcessesCollector(tables[0].numbers))
 
-    assert (registry.get_sample_value("tidegate_process_resident_memory_bytes", {"worker": "0"}) or 0) > 10_000_000
-    assert (registry.get_sample_value("tidegate_process_cpu_seconds_total", {"worker": "0"}) or 0) > 0
-    assert registry.get_sample_value("tidegate_process_resident_memory_bytes", {"worker": "1"}) is None
+    def shown(name: str, worker: str, process: str) -> float | None:
+        return registry.get_sample_value(f"tidegate_process_{name}", {"worker": worker, "process": process})
+
+    for table in tables:
+        table.tell("monitor", os.getppid())
+    last = str(workers - 1)
+    assert (shown("resident_memory_bytes", last, "gateway") or 0) > 10_000_000
+    assert (shown("cpu_seconds_total", last, "gateway") or 0) > 0
+    assert shown("resident_memory_bytes", last, "monitor") != shown("resident_memory_bytes", last, "gateway")
+    tables[-1].tell("monitor", None)
+    assert shown("resident_memory_bytes", last, "monitor") is None
+    tables[-1].tell("monitor", 999_999_999)  # killed before it could be told
+    assert shown("resident_memory_bytes", last, "monitor") is None
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
@@ -231,7 +242,9 @@ def test_the_table_of_the_reference_is_what_a_server_shows_after_some_traffic(tm
         assert found <= {labels}, name
     assert value(shown, "tidegate_workers") == workers
     assert value(shown, "tidegate_model_standing", standing="ready") == workers
-    assert {s.labels["worker"] for s in shown["tidegate_process_open_fds"].samples} == set(map(str, range(workers)))
+    processes = {(s.labels["worker"], s.labels["process"]) for s in shown["tidegate_process_open_fds"].samples}
+    apart = {("0", "demos")}  # there once a visitor came, or the server is 20 s old
+    assert processes - apart == {(f"{n}", process) for n in range(workers) for process in ("gateway", "monitor")}
     assert value(shown, "tidegate_model_version", role="canary") == 2
     assert value(shown, "tidegate_model_version", role="shadow") == 3
     assert value(shown, "tidegate_canary_percent") == 10

@@ -155,7 +155,7 @@ def test_every_worker_answers_for_a_demo_as_the_one_that_has_it(server: Server) 
 
 def test_a_share_link_opens_its_demo_and_nothing_else_whichever_worker_answers(home: Path, server: Server) -> None:
     link = tidegate("share", "create", "sentiment", "--home", home).stdout.strip()
-    welcomes = [httpx.get(link) for _ in range(8)]
+    welcomes = [httpx.get(link, timeout=60) for _ in range(8)]
     cookie = welcomes[0].headers["set-cookie"].partition(";")[0]
 
     assert {welcome.status_code for welcome in welcomes} == {303}
@@ -170,7 +170,7 @@ def test_visits_uses_and_the_rate_of_a_link_are_counted_once_whichever_worker_an
     terms = ("--max-visits", "3", "--rate", "5", "--expires", "1h")
     link = tidegate("share", "create", "sentiment", *terms, "--home", home).stdout.strip()
     form = {"content-type": "application/x-www-form-urlencoded"}
-    visits = [httpx.post(link, headers=form, content=b"") for _ in range(8)]
+    visits = [httpx.post(link, headers=form, content=b"", timeout=60) for _ in range(8)]
     cookie = visits[0].headers["set-cookie"].partition(";")[0]
 
     def question(number: int) -> int:

@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -34,6 +35,7 @@ from serving.auth import check_binding
 from serving.gpu_metrics import GpuCollector
 from serving.keys import ApiKeys, any_active
 from serving.observe import Observed
+from serving.process_metrics import ProcessTable
 from serving.repository import Repository
 from serving.root_path import RootPath
 from tidegate import devices, home, logs, store
@@ -119,11 +121,13 @@ def _run(settings: Settings, listener: socket.socket, *, exit_when_ready: bool) 
 
     try:
         if settings.workers == 1:
+            processes = ProcessTable()
             serve(
                 settings,
                 [listener],
-                make_registry(),
+                make_registry(processes),
                 loaded,
+                processes,
                 placements=place_champions(settings),
                 listen_at_once=not handed_over(),  # its callers can wait in the backlog for as long as models load
             )
@@ -143,6 +147,7 @@ def serve(
     sockets: list[socket.socket],
     registry: CollectorRegistry,
     on_loaded: Callable[[list[str]], bool],
+    processes: ProcessTable,
     *,
     placements: Placements | None = None,
     demos_at: str = "",
@@ -156,6 +161,7 @@ def serve(
         sockets: bound, not yet listening.
         registry: where the metrics live, and what `/metrics` shows.
         on_loaded: called once no model is loading any more, with a line for each that failed; says whether to stop.
+        processes: is told which processes do what.
         placements: where each model runs; None finds out before the first one opens.
         demos_at: Unix socket of the worker that has the demos; empty where this one has.
         listen_at_once: answer 503 while models load; otherwise callers cannot reach this process until they have.
@@ -163,7 +169,8 @@ def serve(
     """
     database = store.open_database(settings.state_url)
     bundles = BundleStore(settings.bundles_dir)
-    monitor = MonitorProcess(settings, registry, f"monitor-{worker}" if settings.workers > 1 else "monitor")
+    name = f"monitor-{worker}" if settings.workers > 1 else "monitor"
+    monitor = MonitorProcess(settings, registry, name, partial(processes.tell, "monitor"))
     loaded = asyncio.Event()
 
     def conclude() -> None:
@@ -194,7 +201,7 @@ def serve(
         desk=QueueDesk(database, bundles, settings),
         on_loaded=conclude,
     )
-    demos = DemoProcess(app.state.gateway)
+    demos = DemoProcess(app.state.gateway, partial(processes.tell, "demos"))
     mount_dashboard(app, registry_reader(settings))
     mount_drift_page(app)
     mount_relabel_page(app)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR, CollectorRegistry
 from prometheus_client import disable_created_metrics as disable_created
 
-from serving.process_metrics import ProcessesCollector, this_process
+from serving.process_metrics import ProcessesCollector, ProcessTable
 from tidegate.errors import UsageError
 from tidegate.settings import Settings
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from serving.tracing import Tracing
 
 
-def make_registry() -> CollectorRegistry:
+def make_registry(processes: ProcessTable) -> CollectorRegistry:
     """A registry with what Prometheus shows of every process; the global one stays out of it."""
     # A series for each counter that nobody asks for, and that several workers have not got.
     disable_created()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, ProcessesCollector(this_process)):
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, ProcessesCollector(processes.numbers)):
         registry.register(collector)
     return registry
 

@@ -24,14 +24,13 @@ import threading
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 from prometheus_client import PLATFORM_COLLECTOR
 from pydantic import BaseModel, SecretStr
 
 from serving.metrics import forget_gauges, share_figures
-from serving.process_metrics import ProcessesCollector, tell_process, told_processes
+from serving.process_metrics import ProcessesCollector, ProcessTable
 from tidegate import devices, logs, store
 from tidegate.cli import console, gateway
 from tidegate.cli.listening import listen
@@ -217,9 +216,9 @@ def work(orders: Orders, report: Callable[[list[str]], None]) -> None:
     settings, folder = orders.settings, orders.folder
     logs.to_stderr(settings.log_format, f"worker-{orders.index}")
     registry = share_figures(folder, orders.index)
-    tell_process(folder, orders.index)
+    processes = ProcessTable(str(orders.index), folder)
     registry.register(PLATFORM_COLLECTOR)
-    registry.register(ProcessesCollector(partial(told_processes, folder)))
+    registry.register(ProcessesCollector(processes.numbers))
     sockets = [listen(settings, shared=True)]
     if orders.index == 0:
         sockets.append(_demo_listener(folder))
@@ -233,6 +232,7 @@ def work(orders: Orders, report: Callable[[list[str]], None]) -> None:
         sockets,
         registry,
         loaded,
+        processes,
         demos_at=_demo_door(folder) if orders.index else "",
         listen_at_once=orders.listen_at_once,
         placements=orders.placements,
