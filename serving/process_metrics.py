@@ -8,6 +8,7 @@ Limits: Linux; elsewhere, and for a process that is gone, nothing is shown; nor 
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -40,10 +41,11 @@ class ProcessTable:
         self.tell("gateway", os.getpid())
 
     def tell(self, process: str, number: int | None) -> None:
-        """Say what the process id of a part of this worker is; None: it has ended."""
+        """Say what the process id of a part of this worker is; None: it has ended. Never fails."""
         self._own[Part(self._worker, process)] = number or 0
         if self._folder is not None:
-            (self._folder / f"{self._worker}.{process}.pid").write_text(str(number or 0))
+            with suppress(OSError):  # a full disk, or the supervisor is gone and its folder with it: no figures, then
+                (self._folder / f"{self._worker}.{process}.pid").write_text(str(number or 0))
 
     def numbers(self) -> Mapping[Part, int]:
         """Process ids of all workers; a dead worker's are there until another takes its place."""

@@ -167,6 +167,12 @@ def test_every_process_of_a_server_is_shown_until_it_is_gone(tmp_path: Path, wor
     assert shown("resident_memory_bytes", last, "monitor") is None
 
 
+def test_a_worker_whose_folder_is_gone_goes_on_untold(tmp_path: Path) -> None:
+    table = ProcessTable("0", tmp_path / "gone")
+    table.tell("monitor", os.getpid())
+    assert table.numbers() == {}
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+) \|$", re.MULTILINE)
 # What a server without a GPU, and without what these tell of, has not got to show once it has workers.
