@@ -89,7 +89,7 @@ def metrics_page() -> str:
     ]
     families = [(metric, _labels(registry, metric.name)) for metric in registry.collect()]
     families += [(metric, LABELS) for metric in GpuCollector(list).describe()]
-    families += [(metric, Part._fields) for metric in ProcessesCollector(ProcessTable().numbers).collect()]
+    families += [(metric, Part._fields) for metric in ProcessesCollector(ProcessTable().pids).collect()]
     for metric, names in sorted(families, key=lambda pair: pair[0].name):
         name = f"{metric.name}_total" if metric.type == "counter" else metric.name
         labels = ", ".join(f"`{label}`" for label in names) or "-"

@@ -60,7 +60,7 @@ class Link:
         self._send(("start", settings, name))
 
     @property
-    def process_number(self) -> int:
+    def pid(self) -> int:
         """The child's process id."""
         return self._process.pid
 

@@ -242,7 +242,7 @@ class MonitorProcess:
         return f"{reason}, {lost} predictions were on their way to it"
 
     def _set(self, link: Link | None) -> None:
-        self._tell(link.process_number if link else None)
+        self._tell(link.pid if link else None)
         with self._changed:
             self._link = link
             self._changed.notify_all()

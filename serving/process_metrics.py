@@ -40,14 +40,14 @@ class ProcessTable:
         self._own: dict[Part, int] = {}
         self.tell("gateway", os.getpid())
 
-    def tell(self, process: str, number: int | None) -> None:
+    def tell(self, process: str, pid: int | None) -> None:
         """Say what the process id of a part of this worker is; None: it has ended. Never fails."""
-        self._own[Part(self._worker, process)] = number or 0
+        self._own[Part(self._worker, process)] = pid or 0
         if self._folder is not None:
             with suppress(OSError):  # a full disk, or the supervisor is gone and its folder with it: no figures, then
-                (self._folder / f"{self._worker}.{process}.pid").write_text(str(number or 0))
+                (self._folder / f"{self._worker}.{process}.pid").write_text(str(pid or 0))
 
-    def numbers(self) -> Mapping[Part, int]:
+    def pids(self) -> Mapping[Part, int]:
         """Process ids of all workers; a dead worker's are there until another takes its place."""
         if self._folder is None:
             return self._own.copy()
@@ -59,11 +59,11 @@ class ProcessesCollector(Collector):
     """prometheus_client's process figures, once for each process.
 
     Args:
-        numbers: finds the process ids; 0 for one that has ended.
+        pids: finds the process ids; 0 for one that has ended.
     """
 
-    def __init__(self, numbers: Callable[[], Mapping[Part, int]]) -> None:
-        self._numbers = numbers
+    def __init__(self, pids: Callable[[], Mapping[Part, int]]) -> None:
+        self._pids = pids
 
     def describe(self) -> list[Metric]:
         """Nothing: registering reads nothing, and no other collector has these names."""
@@ -72,8 +72,8 @@ class ProcessesCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The figures of now."""
         families: dict[str, Metric] = {}
-        for part, number in sorted(self._numbers().items()):
-            for found in ProcessCollector("tidegate", partial(int, number), registry=None).collect():
+        for part, pid in sorted(self._pids().items()):
+            for found in ProcessCollector("tidegate", partial(int, pid), registry=None).collect():
                 if found.name.removeprefix("tidegate_process_") not in _FAMILIES:
                     continue
                 family = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))

@@ -113,7 +113,8 @@ def _answers_as_its_source(world: World, server: Server, model: str) -> None:
     """Every label is the source's; one whose choice hangs by less than the variant's measured error may differ.
 
     Tuning serves the variant that is fastest on this machine. fp32 differs by some 1e-7; int8 by hundredths, which the
-    bundle's evidence tells, from its own evaluation texts: others may be off by twice that.
+    bundle's evidence tells, from its own evaluation texts: others may be off by twice that. No more than the one in a
+    hundred that the export gate lets pass may differ.
     """
     texts = world.unseen[model][:100]
     with server.client() as client:
@@ -128,7 +129,7 @@ def _answers_as_its_source(world: World, server: Server, model: str) -> None:
     ]
 
     assert [each for each in differing if each[-1] > 2 * errors[told["variant"]]] == [], told["variant"]
-    assert len(differing) <= 3, (told["variant"], differing)
+    assert len(differing) <= 1, (told["variant"], differing)
 
 
 def _ready(client: httpx.Client, model: str) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def test_a_model_stands_in_one_place_at_a_time() -> None:
 def test_every_process_of_a_server_is_shown_until_it_is_gone(tmp_path: Path, workers: int) -> None:
     tables = [ProcessTable(str(worker), tmp_path if workers > 1 else None) for worker in range(workers)]
     registry = CollectorRegistry()
-    registry.register(ProcessesCollector(tables[0].numbers))
+    registry.register(ProcessesCollector(tables[0].pids))
 
     def shown(name: str, worker: str, process: str) -> float | None:
         return registry.get_sample_value(f"tidegate_process_{name}", {"worker": worker, "process": process})
@@ -170,7 +170,7 @@ def test_every_process_of_a_server_is_shown_until_it_is_gone(tmp_path: Path, wor
 def test_a_worker_whose_folder_is_gone_goes_on_untold(tmp_path: Path) -> None:
     table = ProcessTable("0", tmp_path / "gone")
     table.tell("monitor", os.getpid())
-    assert table.numbers() == {}
+    assert table.pids() == {}
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"

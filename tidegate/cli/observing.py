@@ -22,7 +22,7 @@ def make_registry(processes: ProcessTable) -> CollectorRegistry:
     # A series for each counter that nobody asks for, and that several workers have not got.
     disable_created()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
-    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, ProcessesCollector(processes.numbers)):
+    for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR, ProcessesCollector(processes.pids)):
         registry.register(collector)
     return registry
 

@@ -218,7 +218,7 @@ def work(orders: Orders, report: Callable[[list[str]], None]) -> None:
     registry = share_figures(folder, orders.index)
     processes = ProcessTable(str(orders.index), folder)
     registry.register(PLATFORM_COLLECTOR)
-    registry.register(ProcessesCollector(processes.numbers))
+    registry.register(ProcessesCollector(processes.pids))
     sockets = [listen(settings, shared=True)]
     if orders.index == 0:
         sockets.append(_demo_listener(folder))
